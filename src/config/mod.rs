@@ -1,0 +1,178 @@
+//! The configuration as meant: every value valid, every name found. [`file`] is the same as written, [`validate`] leads from
+//! there to here and finds every fault on the way.
+
+pub mod file;
+pub mod secret;
+mod validate;
+
+pub use validate::{Fault, Faults, load, parse};
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secret::Secret;
+
+/// Everything mainstay does is decided by this value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[log]`
+    pub log: Log,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[runtime]`
+    pub runtime: Runtime,
+    /// `[[group]]`, at least one.
+    pub groups: Vec<Group>,
+    /// `[[listener]]`, at least one.
+    pub listeners: Vec<Listener>,
+}
+
+/// How mainstay logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `RUST_LOG` syntax.
+    pub level: String,
+    /// For people or for machines.
+    pub format: LogFormat,
+}
+
+/// See [`Log`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Metrics, health and API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens.
+    pub bind: SocketAddr,
+}
+
+/// The process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// Data threads, as configured; 0 = the cores this process may use.
+    pub workers: usize,
+    /// How long SIGTERM lets sessions end by themselves.
+    pub drain_timeout: Duration,
+}
+
+/// The backends that replicate one data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Unique.
+    pub name: Arc<str>,
+    /// At least one, each once.
+    pub backends: Vec<BackendAddress>,
+    /// For mainstay's own checks and actions.
+    pub credentials: Option<Credentials>,
+    /// Host names are resolved again this often.
+    pub resolve_interval: Duration,
+    /// A successor that misses more bytes than this of what the old primary had proves nothing.
+    pub max_succession_gap: u64,
+    /// `[group.check]`
+    pub check: Check,
+    /// `[group.hold]`
+    pub hold: Hold,
+}
+
+/// Who mainstay is to a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Absent: the default user.
+    pub username: Option<String>,
+    /// Never printed.
+    pub password: Secret,
+}
+
+/// When a backend is asked, and what its answers mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// From the start of one check to the start of the next.
+    pub interval: Duration,
+    /// The same while the group is in doubt.
+    pub fast_interval: Duration,
+    /// A check unanswered for this long has failed.
+    pub timeout: Duration,
+    /// Answers running before a backend counts.
+    pub rise: u32,
+    /// Failed checks running before it does not.
+    pub fall: u32,
+}
+
+/// How long, and how much, clients are held while there is no primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Counted from the loss of the primary.
+    pub window: Duration,
+    /// Held for the whole group.
+    pub max_bytes: u64,
+}
+
+/// An address that clients connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Unique.
+    pub name: Arc<str>,
+    /// Unique.
+    pub bind: BindAddress,
+    /// The name of a configured group.
+    pub group: Arc<str>,
+    /// Parked sessions included.
+    pub max_connections: usize,
+    /// To a backend.
+    pub connect_timeout: Duration,
+    /// A session without a byte in either direction for this long is closed.
+    pub idle_timeout: Duration,
+    /// TCP keepalive on both sides: quiet for this long before the first probe.
+    pub keepalive: Duration,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BindAddress {
+    /// `127.0.0.1:6400`, `[::1]:6400`
+    Tcp(SocketAddr),
+    /// `unix:/run/mainstay/jobs.sock`
+    Unix(PathBuf),
+}
+
+/// Where a backend is, as configured: also its name everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BackendAddress {
+    /// `redis1:6379`, `127.0.0.1:6379`, `[::1]:6379`. The host is a name or an IP address, without brackets.
+    Tcp {
+        /// Name or IP address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `unix:/run/redis/redis.sock`
+    Unix(PathBuf),
+}
+
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for BackendAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}

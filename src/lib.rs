@@ -1,0 +1,6 @@
+//! mainstay, a failover proxy for Redis and Valkey.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod metrics;
+pub mod route;

@@ -1,0 +1,343 @@
+//! Every metric of mainstay: its name, its labels, its meaning. Registered once; whoever counts holds a resolved handle.
+//!
+//! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// All families. Cheap to clone: a handle.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// What `GET /metrics` gathers.
+    pub registry: Registry,
+    group_primary: IntGaugeVec,
+    group_epoch: IntGaugeVec,
+    group_conflict: IntGaugeVec,
+    failovers: IntCounterVec,
+    failover_duration: HistogramVec,
+    backend_up: IntGaugeVec,
+    backend_role: IntGaugeVec,
+    backend_lag: IntGaugeVec,
+    checks: IntCounterVec,
+    check_duration: HistogramVec,
+    sessions: IntGaugeVec,
+    accepted: IntCounterVec,
+    closed: IntCounterVec,
+    held: IntGaugeVec,
+    held_total: IntCounterVec,
+    bytes: IntCounterVec,
+    upstream_connect_duration: HistogramVec,
+}
+
+/// From a tenth of a millisecond to ten seconds: what a check, a connect or a failover takes.
+const SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers every family with a registry of its own.
+    #[allow(clippy::missing_panics_doc)]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        // A family can only be refused for a wrong or doubled name, and the names stand below.
+        macro_rules! family {
+            ($kind:ident, $name:literal, $help:literal, [$($label:literal),*]) => {{
+                let family = $kind::new(Opts::new($name, $help).into(), &[$($label),*]).expect("a valid name");
+                registry.register(Box::new(family.clone())).expect("each name once");
+                family
+            }};
+        }
+        macro_rules! histogram {
+            ($name:literal, $help:literal, [$($label:literal),*]) => {{
+                let options = HistogramOpts::new($name, $help).buckets(SECONDS.to_vec());
+                let family = HistogramVec::new(options, &[$($label),*]).expect("a valid name");
+                registry.register(Box::new(family.clone())).expect("each name once");
+                family
+            }};
+        }
+        let build = family!(IntGaugeVec, "mainstay_build_info", "Always 1; the version is a label.", ["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            group_primary: family!(
+                IntGaugeVec,
+                "mainstay_group_primary",
+                "1 for the backend elected primary.",
+                ["group", "backend"]
+            ),
+            group_epoch: family!(IntGaugeVec, "mainstay_group_epoch", "Grows by one whenever a primary is withdrawn.", ["group"]),
+            group_conflict: family!(IntGaugeVec, "mainstay_group_conflict", "1 while a rival of the primary exists.", ["group"]),
+            failovers: family!(IntCounterVec, "mainstay_failovers_total", "Primaries withdrawn, by cause.", ["group", "cause"]),
+            failover_duration: histogram!("mainstay_failover_duration_seconds", "Primary lost to next elected.", ["group"]),
+            backend_up: family!(
+                IntGaugeVec,
+                "mainstay_backend_up",
+                "1 while the backend answers its checks.",
+                ["group", "backend"]
+            ),
+            backend_role: family!(
+                IntGaugeVec,
+                "mainstay_backend_role",
+                "1 for the role that the backend says it has.",
+                ["group", "backend", "role"]
+            ),
+            backend_lag: family!(
+                IntGaugeVec,
+                "mainstay_backend_replication_lag_bytes",
+                "Bytes a replica is behind its primary.",
+                ["group", "backend"]
+            ),
+            checks: family!(
+                IntCounterVec,
+                "mainstay_checks_total",
+                "Checks, by how they ended.",
+                ["group", "backend", "outcome"]
+            ),
+            check_duration: histogram!("mainstay_check_duration_seconds", "How long checks took.", ["group", "backend"]),
+            sessions: family!(IntGaugeVec, "mainstay_sessions", "Sessions open, parked ones included.", ["listener"]),
+            accepted: family!(IntCounterVec, "mainstay_sessions_accepted_total", "Connections accepted.", ["listener"]),
+            closed: family!(
+                IntCounterVec,
+                "mainstay_sessions_closed_total",
+                "Sessions closed, by reason.",
+                ["listener", "reason"]
+            ),
+            held: family!(IntGaugeVec, "mainstay_held", "Clients waiting for a primary.", ["group"]),
+            held_total: family!(IntCounterVec, "mainstay_held_total", "Holds that ended, by outcome.", ["group", "outcome"]),
+            bytes: family!(
+                IntCounterVec,
+                "mainstay_bytes_total",
+                "Bytes passed: in = from clients, out = to clients.",
+                ["listener", "direction"]
+            ),
+            upstream_connect_duration: histogram!(
+                "mainstay_upstream_connect_duration_seconds",
+                "Connecting to the primary.",
+                ["group"]
+            ),
+            registry,
+        }
+    }
+
+    /// The handles of one group.
+    pub fn group(&self, group: &str) -> GroupMetrics {
+        GroupMetrics {
+            epoch: self.group_epoch.with_label_values(&[group]),
+            conflict: self.group_conflict.with_label_values(&[group]),
+            failover_duration: self.failover_duration.with_label_values(&[group]),
+            families: self.clone(),
+            group: group.to_owned(),
+        }
+    }
+
+    /// The handles of one backend.
+    pub fn backend(&self, group: &str, backend: &str) -> BackendMetrics {
+        let labels = &[group, backend];
+        BackendMetrics {
+            primary: self.group_primary.with_label_values(labels),
+            up: self.backend_up.with_label_values(labels),
+            lag: self.backend_lag.with_label_values(labels),
+            check_duration: self.check_duration.with_label_values(labels),
+            families: self.clone(),
+            group: group.to_owned(),
+            backend: backend.to_owned(),
+        }
+    }
+
+    /// The handles of one listener, and those of its group that the data path counts.
+    pub fn listener(&self, listener: &str) -> ListenerMetrics {
+        let closed = |reason: CloseReason| self.closed.with_label_values(&[listener, reason.as_str()]);
+        ListenerMetrics {
+            sessions: self.sessions.with_label_values(&[listener]),
+            accepted: self.accepted.with_label_values(&[listener]),
+            closed: CloseReason::ALL.map(closed),
+            bytes_in: self.bytes.with_label_values(&[listener, "in"]),
+            bytes_out: self.bytes.with_label_values(&[listener, "out"]),
+        }
+    }
+
+    /// The handles of a group that the data path counts.
+    pub fn hold(&self, group: &str) -> HoldMetrics {
+        let ended = |outcome: HoldOutcome| self.held_total.with_label_values(&[group, outcome.as_str()]);
+        HoldMetrics {
+            held: self.held.with_label_values(&[group]),
+            ended: HoldOutcome::ALL.map(ended),
+            connect_duration: self.upstream_connect_duration.with_label_values(&[group]),
+        }
+    }
+
+    /// Forgets a listener that a reload removed, once its last session has gone.
+    pub fn forget_listener(&self, listener: &str) {
+        let _ = self.sessions.remove_label_values(&[listener]);
+    }
+}
+
+/// One group, control side.
+#[derive(Clone, Debug)]
+pub struct GroupMetrics {
+    /// `mainstay_group_epoch`
+    pub epoch: IntGauge,
+    /// `mainstay_group_conflict`
+    pub conflict: IntGauge,
+    /// `mainstay_failover_duration_seconds`
+    pub failover_duration: Histogram,
+    families: Metrics,
+    group: String,
+}
+
+impl GroupMetrics {
+    /// `mainstay_failovers_total`; once a failover, so the label may be looked up.
+    pub fn failover(&self, cause: &str) {
+        self.families.failovers.with_label_values(&[&self.group, cause]).inc();
+    }
+
+    /// The group left the configuration.
+    pub fn forget(&self) {
+        let _ = self.families.group_epoch.remove_label_values(&[&self.group]);
+        let _ = self.families.group_conflict.remove_label_values(&[&self.group]);
+    }
+}
+
+/// One backend, control side.
+#[derive(Clone, Debug)]
+pub struct BackendMetrics {
+    /// `mainstay_group_primary`
+    pub primary: IntGauge,
+    /// `mainstay_backend_up`
+    pub up: IntGauge,
+    lag: IntGauge,
+    /// `mainstay_check_duration_seconds`
+    pub check_duration: Histogram,
+    families: Metrics,
+    group: String,
+    backend: String,
+}
+
+/// The values of the label `role`.
+pub const ROLES: [&str; 2] = ["master", "slave"];
+
+impl BackendMetrics {
+    /// `mainstay_checks_total`
+    pub fn check(&self, outcome: &str) {
+        self.families.checks.with_label_values(&[&self.group, &self.backend, outcome]).inc();
+    }
+
+    /// `mainstay_backend_role`: what the backend says, nothing while unknown.
+    pub fn role(&self, said: Option<&str>) {
+        for role in ROLES {
+            let gauge = self.families.backend_role.with_label_values(&[&self.group, &self.backend, role]);
+            gauge.set(i64::from(said == Some(role)));
+        }
+    }
+
+    /// `mainstay_backend_replication_lag_bytes`: 0 for the primary and while unknown.
+    pub fn lag(&self, bytes: Option<u64>) {
+        self.lag.set(bytes.unwrap_or(0).try_into().unwrap_or(i64::MAX));
+    }
+
+    /// The backend left the configuration.
+    pub fn forget(&self) {
+        let labels = &[self.group.as_str(), self.backend.as_str()];
+        let _ = self.families.group_primary.remove_label_values(labels);
+        let _ = self.families.backend_up.remove_label_values(labels);
+        let _ = self.families.backend_lag.remove_label_values(labels);
+        for role in ROLES {
+            let _ = self.families.backend_role.remove_label_values(&[labels[0], labels[1], role]);
+        }
+    }
+}
+
+/// One listener, data side.
+#[derive(Clone, Debug)]
+pub struct ListenerMetrics {
+    /// `mainstay_sessions`
+    pub sessions: IntGauge,
+    /// `mainstay_sessions_accepted_total`
+    pub accepted: IntCounter,
+    closed: [IntCounter; CloseReason::ALL.len()],
+    /// `mainstay_bytes_total{direction="in"}`
+    pub bytes_in: IntCounter,
+    /// `mainstay_bytes_total{direction="out"}`
+    pub bytes_out: IntCounter,
+}
+
+impl ListenerMetrics {
+    /// `mainstay_sessions_closed_total`
+    pub fn closed(&self, reason: CloseReason) -> &IntCounter {
+        &self.closed[reason as usize]
+    }
+}
+
+/// One group, data side.
+#[derive(Clone, Debug)]
+pub struct HoldMetrics {
+    /// `mainstay_held`
+    pub held: IntGauge,
+    ended: [IntCounter; HoldOutcome::ALL.len()],
+    /// `mainstay_upstream_connect_duration_seconds`
+    pub connect_duration: Histogram,
+}
+
+impl HoldMetrics {
+    /// `mainstay_held_total`
+    pub fn ended(&self, outcome: HoldOutcome) -> &IntCounter {
+        &self.ended[outcome as usize]
+    }
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant),* }
+
+        impl $name {
+            /// Every value, in the order of the declaration.
+            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
+
+            /// The label.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+        }
+    };
+}
+
+words! {
+    /// Why a session ended.
+    CloseReason {
+        /// The client closed.
+        Client = "client",
+        /// The backend closed while it was healthy.
+        Backend = "backend",
+        /// The primary was withdrawn.
+        Failover = "failover",
+        /// `idle_timeout`.
+        Idle = "idle",
+        /// No primary within the window, or no place.
+        Refused = "refused",
+        /// An input or output error.
+        Error = "error",
+        /// mainstay is stopping.
+        Drain = "drain",
+    }
+}
+
+words! {
+    /// How the waiting of a client ended.
+    HoldOutcome {
+        /// A primary was elected.
+        Elected = "elected",
+        /// The window ended first.
+        Window = "window",
+        /// No room.
+        Full = "full",
+        /// The client left.
+        ClientGone = "client_gone",
+        /// mainstay is stopping.
+        Shutdown = "shutdown",
+    }
+}

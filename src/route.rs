@@ -1,0 +1,199 @@
+//! The words that control, proxy and admin share. Nothing else crosses between them.
+//!
+//! Control publishes one [`Route`] a group; the proxy reads it and sends [`Hint`]s back; admin reads [`GroupStatus`] and sends
+//! [`Command`]s. The [`Fence`] is the only state that both sides write.
+
+mod clock;
+mod fence;
+mod status;
+
+pub use clock::Moment;
+pub use fence::{Epoch, Fence, Passage};
+pub use status::*;
+
+/// Where [`fence`] takes its atomics from; a model checker compiles that file with others.
+mod sync {
+    pub use std::sync::atomic::{AtomicU64, Ordering};
+}
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+/// A resolved address that can be connected to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// IPv4 or IPv6.
+    Tcp(SocketAddr),
+    /// A unix socket by its path.
+    Unix(Arc<Path>),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// What the control side publishes for a group and the data side obeys.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The epoch that this route belongs to.
+    pub epoch: Epoch,
+    /// The elected primary, or why there is none.
+    pub primary: Result<Primary, Vacancy>,
+    /// A hint is being looked into: established sessions go on, new ones park until it is settled.
+    pub suspect: bool,
+    /// How long a client may be held, counted from the loss of the primary.
+    pub hold_window: Duration,
+    /// Bytes that may be held for the whole group.
+    pub hold_max_bytes: u64,
+    /// Workers send at most one hint in this time.
+    pub hint_interval: Duration,
+}
+
+/// The backend that a group's traffic goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// Its configured address, the name by which it is known everywhere.
+    pub backend: Arc<str>,
+    /// The address at which its check last answered.
+    pub endpoint: Endpoint,
+    /// False while an operator drains it: present sessions go on, new ones park.
+    pub takes_new: bool,
+}
+
+/// Why a group has no primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vacancy {
+    /// When the last primary was lost; at start, when mainstay began to look.
+    pub since: Moment,
+    /// For people.
+    pub why: String,
+}
+
+/// What traffic noticed in passing. Never a verdict: it makes control ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The epoch of the session that noticed.
+    pub epoch: Epoch,
+    /// What was noticed, one word for the log: an error code, `closed` or `unconnectable`.
+    pub what: &'static str,
+}
+
+/// What a worker holds of a group: everything that crosses between control and the data path, for one group.
+#[derive(Clone, Debug)]
+pub struct GroupLink {
+    /// The group's configured name.
+    pub name: Arc<str>,
+    /// The newest route.
+    pub route: watch::Receiver<Arc<Route>>,
+    /// Checked before every upstream write.
+    pub fence: Arc<Fence>,
+    /// Told after each acknowledgement on the fence.
+    pub acknowledged: Arc<Notify>,
+    /// Bounded; a hint that does not fit is dropped, another one is already waiting.
+    pub hints: mpsc::Sender<Hint>,
+    /// Bytes held for the group by all workers together.
+    pub held_bytes: Arc<AtomicU64>,
+    /// Clients parked in the group by all workers together.
+    pub held: Arc<AtomicUsize>,
+    /// When the first byte of a client went to the primary of the epoch (see [`FirstByte`]).
+    pub first_byte: Arc<FirstByte>,
+}
+
+/// Tells control when the first client byte was written in an epoch, for the timeline of a failover.
+#[derive(Debug, Default)]
+pub struct FirstByte {
+    /// Microseconds of [`Moment`]; 0 while nothing was written since [`FirstByte::arm`].
+    micros: AtomicU64,
+}
+
+impl FirstByte {
+    /// Control side: waits for the next first byte.
+    pub fn arm(&self) {
+        self.micros.store(0, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Data side: a session wrote its first byte.
+    pub fn wrote(&self, now: Moment) {
+        let (old, new) = (0, now.as_micros().max(1));
+        let order = std::sync::atomic::Ordering::Relaxed;
+        // Another worker was first: nothing to do.
+        let _ = self.micros.compare_exchange(old, new, order, order);
+    }
+
+    /// Control side: when it was, if it was.
+    pub fn at_micros(&self) -> Option<u64> {
+        Some(self.micros.load(std::sync::atomic::Ordering::Relaxed)).filter(|micros| *micros > 0)
+    }
+}
+
+/// What an operator can ask of a group's coordinator. The answer is a sentence for people, good or bad.
+#[derive(Debug)]
+pub struct Command {
+    /// What to do.
+    pub action: Action,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<String, Refusal>>,
+}
+
+/// See [`Command`]. Backends go by their configured address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Settle what the rules refuse to guess.
+    Elect {
+        /// The new primary.
+        backend: String,
+    },
+    /// Change what may be sent to a backend.
+    Backend {
+        /// Which one.
+        backend: String,
+        /// Its new state.
+        state: AdminState,
+        /// Take even the only possible primary away.
+        force: bool,
+    },
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such backend in the group.
+    NoSuchBackend(String),
+    /// The rules forbid it; the sentence says which and what to do.
+    NotNow(String),
+}
+
+/// What an operator wants of a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdminState {
+    /// Takes part in everything.
+    #[default]
+    Ready,
+    /// No new sessions; the present ones go on.
+    Drain,
+    /// Not a candidate, sessions cut.
+    Maintenance,
+}
+
+impl AdminState {
+    /// The word for it in commands, JSON and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maintenance => "maintenance",
+        }
+    }
+}
