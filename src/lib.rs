@@ -1,6 +1,7 @@
 //! mainstay, a failover proxy for Redis and Valkey.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod config;
 pub mod metrics;
 pub mod resp;

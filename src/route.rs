@@ -6,10 +6,12 @@
 mod clock;
 mod fence;
 mod status;
+mod wall;
 
 pub use clock::Moment;
 pub use fence::{Epoch, Fence, Passage};
 pub use status::*;
+pub use wall::rfc3339;
 
 /// Where [`fence`] takes its atomics from; a model checker compiles that file with others.
 mod sync {
