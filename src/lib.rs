@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod control;
 pub mod metrics;
 pub mod resp;
 pub mod route;

@@ -211,7 +211,9 @@ async fn ask_info(wire: &mut Wire, old_style: &mut bool) -> Result<Outcome, Faul
     if !*old_style {
         match wire.ask(&INFO).await? {
             Reply::Text(text) => return Ok(Outcome::of_info(&text)),
-            Reply::Error(text) if text.starts_with("ERR syntax error") || text.starts_with("ERR wrong number") => *old_style = true,
+            Reply::Error(text) if text.starts_with("ERR syntax error") || text.starts_with("ERR wrong number") => {
+                *old_style = true
+            }
             Reply::Error(text) => return Ok(outcome_of_error(&text)),
         }
     }

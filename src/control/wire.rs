@@ -111,7 +111,9 @@ impl Wire {
                         Ok(Some(Reply::Text(String::from_utf8_lossy(&text).into_owned())))
                     }
                     OwnedFrame::Error(text) => Ok(Some(Reply::Error(text))),
-                    OwnedFrame::Null | OwnedFrame::Integer(_) | OwnedFrame::Array(_) => Err(not_redis("a reply of the wrong kind".into())),
+                    OwnedFrame::Null | OwnedFrame::Integer(_) | OwnedFrame::Array(_) => {
+                        Err(not_redis("a reply of the wrong kind".into()))
+                    }
                 }
             }
             Err(_) => Err(not_redis(self.excerpt())),
@@ -153,7 +155,9 @@ fn connect_fault(error: io::Error) -> Fault {
 
 fn io_fault(error: io::Error) -> Fault {
     match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Fault::Backend(Outcome::Silent),
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Fault::Backend(Outcome::Silent)
+        }
         _ => Fault::Closed,
     }
 }
