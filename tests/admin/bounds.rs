@@ -77,3 +77,20 @@ async fn connections_beyond_the_limit_wait_until_one_ends() {
     open.pop();
     tokio::time::timeout(DEADLINE, waiting.read_exact(&mut first)).await.expect("a place becomes free").unwrap();
 }
+
+#[tokio::test]
+async fn a_peer_that_does_not_take_its_answer_loses_its_place() {
+    let limits = Limits { connections: 1, write_timeout: Duration::from_millis(300), ..Limits::default() };
+    let world = World::with("127.0.0.1:0", limits).await;
+    // More than the kernel keeps for both sides.
+    let long = "x".repeat(64 << 20);
+    world.status.send_modify(|status| std::sync::Arc::make_mut(status).why = long);
+    let mut sleeper = world.connect().await;
+    let request = format!("GET /api/v1/status HTTP/1.1\r\nHost: {}\r\n\r\n", world.address);
+    sleeper.write_all(request.as_bytes()).await.unwrap();
+    let mut first = [0];
+    sleeper.read_exact(&mut first).await.unwrap();
+    // Reads no more. The only place is free again when this one is answered.
+    assert_eq!(world.get("/healthz").await.code, 200);
+    drop(sleeper);
+}

@@ -1,6 +1,7 @@
 //! The admin side as its users see it: every endpoint over a real connection.
 
 mod bounds;
+mod command_line;
 mod feed;
 mod world;
 
