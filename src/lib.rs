@@ -3,5 +3,8 @@
 
 pub mod admin;
 pub mod config;
+pub mod control;
 pub mod metrics;
+pub mod resp;
 pub mod route;
+pub mod topology;

@@ -46,7 +46,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// What the control side publishes for a group and the data side obeys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The epoch that this route belongs to.
     pub epoch: Epoch,
