@@ -92,11 +92,10 @@ pub(super) async fn command(context: &Context, limits: &Limits, group: &str, act
     match ask(&entry.commands, Command { action, reply }, answer, limits).await {
         Ok(Ok(done)) => answer::message(&done),
         Ok(Err(Refusal::NotNow(why))) => answer::error(StatusCode::CONFLICT, &why),
-        Ok(Err(Refusal::NoSuchBackend(backend))) => {
+        Ok(Err(Refusal::NoSuchBackend(why))) => {
             let status = entry.status.borrow();
             let known: Vec<&str> = status.backends.iter().map(|backend| backend.address.as_str()).collect();
-            let sentence = format!("group {group} has no backend {backend}; it has {}", known.join(", "));
-            answer::error(StatusCode::NOT_FOUND, &sentence)
+            answer::error(StatusCode::NOT_FOUND, &format!("{why}; it has {}", known.join(", ")))
         }
         Err(silence) => answer::error(StatusCode::SERVICE_UNAVAILABLE, &format!("the command {silence}")),
     }
