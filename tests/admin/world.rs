@@ -188,7 +188,9 @@ async fn coordinate(mut inbox: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Act
                 Err(Refusal::NotNow("a:1 is the only possible primary; force it".into()))
             }
             Action::Backend { backend, state, .. } if backend != "c:1" => Ok(format!("{backend} is now {}", state.as_str())),
-            Action::Elect { backend } | Action::Backend { backend, .. } => Err(Refusal::NoSuchBackend(format!("group jobs has no backend {backend}"))),
+            Action::Elect { backend } | Action::Backend { backend, .. } => {
+                Err(Refusal::NoSuchBackend(format!("group jobs has no backend {backend}")))
+            }
         };
         let _ = reply.send(answer);
     }
