@@ -44,7 +44,7 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // A reload reads the same file again; without a file there is nothing to reload.
-    let _file = arguments.listen.is_none().then(|| arguments.file.path());
-    let _config = arguments.configuration()?;
-    Err(anyhow!("run is not built yet; use a later version").into())
+    let file = arguments.listen.is_none().then(|| arguments.file.path());
+    let config = arguments.configuration()?;
+    Ok(mainstay::app::run(config, file)?)
 }
