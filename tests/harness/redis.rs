@@ -163,6 +163,13 @@ impl Redis {
         self.start_again();
     }
 
+    /// Starts again with one more line of configuration.
+    #[track_caller]
+    pub fn start_again_with(&mut self, line: &str) {
+        self.lines.push(line.to_owned());
+        self.start_again();
+    }
+
     /// Deletes what it saved.
     pub fn lose_rdb(&self) {
         let _ = fs::remove_file(self.dir.path().join("dump.rdb"));
