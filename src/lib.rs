@@ -3,4 +3,6 @@
 
 pub mod config;
 pub mod metrics;
+pub mod resp;
 pub mod route;
+pub mod topology;
