@@ -196,6 +196,13 @@ impl Client {
         done.expect("the connection stands");
     }
 
+    /// Leaves with RST instead of FIN. Only TCP knows the difference.
+    pub fn reset(self) {
+        if let Stream::Tcp(stream) = &self.stream {
+            rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).expect("the socket is open");
+        }
+    }
+
     fn more(&mut self, until: Instant) -> Result<(), Gone> {
         let mut chunk = [0; 64 * 1024];
         loop {

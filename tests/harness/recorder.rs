@@ -118,6 +118,13 @@ impl Recorder {
         self.shared.refuse.store(refuse, Ordering::SeqCst);
     }
 
+    /// Ends every connection that stands.
+    pub fn hang_up(&self) {
+        for stream in self.shared.open.lock().expect("no panic holds it").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
     /// Connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
