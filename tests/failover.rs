@@ -24,7 +24,7 @@ fn planned(mainstay: &Mainstay, old: &Redis, new: &Redis) {
 #[test]
 fn a_planned_failover_moves_the_traffic_and_closes_the_old_sessions() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).expecting(&[LOST]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).start_on(&family[0]);
     planned(&mainstay, &family[0], &family[1]);
     assert_eq!(mainstay.metric("mainstay_failovers_total", &[r#"group="jobs""#]), 1.0);
     assert!(mainstay.metric("mainstay_sessions_closed_total", &[r#"reason="failover""#]) >= 1.0);
@@ -33,7 +33,7 @@ fn a_planned_failover_moves_the_traffic_and_closes_the_old_sessions() {
 #[test]
 fn three_failovers_lead_back_to_the_first_server() {
     let family = Redis::family(2);
-    let mainstay = Setup::of(&family).expecting(&[LOST]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).start_on(&family[0]);
     for (old, new) in [(0, 1), (1, 2), (2, 0)] {
         planned(&mainstay, &family[old], &family[new]);
         for other in (0..3).filter(|other| *other != new) {
@@ -46,7 +46,7 @@ fn three_failovers_lead_back_to_the_first_server() {
 #[test]
 fn a_failover_is_recorded_with_its_timeline() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).expecting(&[LOST]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).start_on(&family[0]);
     planned(&mainstay, &family[0], &family[1]);
     let recorded = || mainstay.group()["failovers"][0].clone();
     wait_until(PATIENCE, "the first byte is recorded", || recorded()["first_byte_ms"].is_u64());
@@ -63,7 +63,7 @@ fn a_failover_is_recorded_with_its_timeline() {
 #[test]
 fn a_replica_promoted_by_hand_beside_its_living_primary_takes_over() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).expecting(&[LOST, CONFLICT]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).expecting(&[CONFLICT]).start_on(&family[0]);
     let mut before = mainstay.client();
     before.must(&["PING"]);
     family[1].promote();
@@ -83,7 +83,7 @@ fn a_replica_promoted_by_hand_beside_its_living_primary_takes_over() {
 #[test]
 fn a_demotion_by_hand_closes_sessions_and_the_promotion_that_follows_is_served() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).expecting(&[LOST, NOBODY]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).start_on(&family[0]);
     let mut before = mainstay.client();
     before.must(&["PING"]);
     let elsewhere = Redis::start(&[]);
@@ -102,7 +102,7 @@ fn after_kill_9_whom_sentinel_promotes_is_served_and_the_returning_one_is_not() 
     let mut family = Redis::family(2);
     let sentinels = Sentinels::start(3, 2, &family[0], 2, 500);
     let setup = Setup::of(&family).hold("window = \"20s\"");
-    let mainstay = setup.expecting(&[LOST, NOBODY, CHECKS_FAIL, CONFLICT, RETURNED_EMPTY]).start_on(&family[0]);
+    let mainstay = setup.expecting(&[LOST, DOWN, CONFLICT, RETURNED_EMPTY]).start_on(&family[0]);
     mainstay.client().must(&["SET", "k", "v"]);
     family[1].wait_in_step(&family[0]);
     family[2].wait_in_step(&family[0]);
@@ -126,7 +126,7 @@ fn a_killed_primary_without_sentinel_is_waited_for_and_served_again() {
     let mut family = Redis::family(1);
     family[0].command(&["SET", "k", "v"]);
     family[0].command(&["SAVE"]);
-    let setup = Setup::of(&family).hold("window = \"20s\"").expecting(&[LOST, NOBODY, CHECKS_FAIL]);
+    let setup = Setup::of(&family).hold("window = \"20s\"").expecting(&[LOST, DOWN]);
     let mainstay = setup.start_on(&family[0]);
     let mut before = mainstay.client();
     before.must(&["PING"]);
@@ -147,7 +147,7 @@ fn a_primary_that_comes_back_without_its_data_is_reported() {
     let mut servers = Redis::family(1);
     servers[0].command(&["DEBUG", "POPULATE", "1000"]);
     servers[1].wait_in_step(&servers[0]);
-    let setup = Setup::of(&servers).expecting(&[LOST, NOBODY, CHECKS_FAIL, RETURNED_EMPTY]);
+    let setup = Setup::of(&servers).expecting(&[LOST, DOWN, RETURNED_EMPTY]);
     let mainstay = setup.start_on(&servers[0]);
     servers[0].kill9();
     mainstay.wait_for_no_primary();
@@ -159,7 +159,7 @@ fn a_primary_that_comes_back_without_its_data_is_reported() {
 #[test]
 fn a_quick_restart_between_two_checks_ends_the_sessions_of_the_old_process() {
     let mut servers = vec![Redis::start(&[])];
-    let setup = Setup::of(&servers).expecting(&[LOST, NOBODY, CHECKS_FAIL, RETURNED_EMPTY]);
+    let setup = Setup::of(&servers).expecting(&[LOST, DOWN, RETURNED_EMPTY]);
     let mainstay = setup.start_on(&servers[0]);
     let mut before = mainstay.client();
     before.must(&["PING"]);
@@ -173,7 +173,7 @@ fn a_quick_restart_between_two_checks_ends_the_sessions_of_the_old_process() {
 #[test]
 fn a_client_blocked_in_brpop_is_closed_with_its_primary() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).expecting(&[LOST, CONFLICT]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).expecting(&[CONFLICT]).start_on(&family[0]);
     let mut blocked = mainstay.client();
     blocked.send(&client::command(&["BRPOP", "queue", "0"])).expect("it stands");
     wait_until(PATIENCE, "it is blocked", || family[0].info("blocked_clients") == "1");

@@ -23,7 +23,7 @@ impl Pair {
     /// A mainstay that knows the old primary by the relay's address.
     #[track_caller]
     fn mainstay(&self, expected: &[&[&str]]) -> Mainstay {
-        let setup = Setup::at([self.relay.address(), self.new.address()]).expecting(expected).expecting(&[LOST]);
+        let setup = Setup::at([self.relay.address(), self.new.address()]).expecting(expected);
         let mainstay = setup.start();
         mainstay.wait_for_primary(&self.relay.address());
         mainstay
@@ -45,7 +45,7 @@ fn write_for(span: std::time::Duration, mainstay: &Mainstay, winner: &Redis, nam
 #[test]
 fn a_stopped_primary_that_wakes_up_after_another_was_promoted_gets_no_byte() {
     let pair = Pair::start();
-    let mainstay = pair.mainstay(&[CHECKS_FAIL, CONFLICT, NOBODY]);
+    let mainstay = pair.mainstay(&[SILENT, CONFLICT, LOST]);
     let mut before = mainstay.client();
     before.must(&["SET", "first-marker", "v"]);
     assert_eq!(pair.relay.count("first-marker", None), 1);
@@ -70,7 +70,7 @@ fn a_stopped_primary_that_wakes_up_after_another_was_promoted_gets_no_byte() {
 #[test]
 fn bytes_that_the_old_primary_has_not_taken_yet_are_thrown_away() {
     let pair = Pair::start();
-    let mainstay = pair.mainstay(&[CHECKS_FAIL, CONFLICT, NOBODY]);
+    let mainstay = pair.mainstay(&[SILENT, CONFLICT, LOST]);
     let mut writer = mainstay.client();
     writer.must(&["PING"]);
     pair.relay.hold_requests(true);
@@ -95,7 +95,7 @@ fn bytes_that_the_old_primary_has_not_taken_yet_are_thrown_away() {
 #[test]
 fn a_mainstay_that_stood_still_while_the_primary_changed_hands_nothing_to_the_old_one() {
     let pair = Pair::start();
-    let mainstay = pair.mainstay(&[CHECKS_FAIL, CONFLICT, STALLED, NOBODY]);
+    let mainstay = pair.mainstay(&[CONFLICT, STALLED]);
     let mut clients: Vec<Client> = (0..20).map(|_| mainstay.client()).collect();
     for client in &mut clients {
         client.must(&["PING"]);
@@ -119,7 +119,7 @@ fn a_mainstay_that_stood_still_while_the_primary_changed_hands_nothing_to_the_ol
 /// The old primary dies, its replica is promoted, and the old one starts again as a master.
 fn returns_as_a_second_master(with_rdb: bool) {
     let mut pair = Pair::start();
-    let mainstay = pair.mainstay(&[CHECKS_FAIL, CONFLICT, NOBODY, RETURNED_EMPTY]);
+    let mainstay = pair.mainstay(&[DOWN, CONFLICT, LOST]);
     mainstay.client().must(&["SET", "k", "v"]);
     pair.new.wait_in_step(&pair.old);
     if with_rdb {
@@ -157,7 +157,7 @@ fn a_rival_appears(with_rdb: bool) {
     family[0].command(&["SET", "k", "v"]);
     family[1].wait_in_step(&family[0]);
     assert_eq!(family[1].command(&["SAVE"]), Reply::ok());
-    let setup = Setup::of(&family).expecting(&[CHECKS_FAIL, CONFLICT]);
+    let setup = Setup::of(&family).expecting(&[DOWN, CONFLICT]);
     let mainstay = setup.start_on(&family[0]);
     let mut before = mainstay.client();
     before.must(&["PING"]);
@@ -190,7 +190,7 @@ fn an_empty_master_in_the_place_of_a_replica_moves_nothing() {
 #[test]
 fn two_masters_from_the_start_without_proof_are_both_refused_until_an_operator_elects_one() {
     let masters = [Redis::start(&[]), Redis::start(&[])];
-    let setup = Setup::of(&masters).hold("window = \"1s\"").expecting(&[CONFLICT, NOBODY]);
+    let setup = Setup::of(&masters).hold("window = \"1s\"").expecting(&[CONFLICT, TIE]);
     let mainstay = setup.start();
     stays(ms(1500), "nobody is elected", || mainstay.primary().is_none());
     assert_eq!(mainstay.client().end(PATIENCE), Gone::Closed);

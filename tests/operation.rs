@@ -64,7 +64,7 @@ fn readiness_says_which_group_lacks_a_primary() {
         "[[group]]\nname = \"cache\"\nbackends = [\"{}\"]\n[[listener]]\nname = \"cache\"\nbind = \"{address}\"\ngroup = \"cache\"\n",
         lonely.address()
     );
-    let mainstay = Setup::of([&server]).more(more).expecting(&[NOBODY]).start_on(&server);
+    let mainstay = Setup::of([&server]).more(more).start_on(&server);
     let code = |path: &str| mainstay.get(path).expect("it answers").0;
     assert_eq!((code("/healthz"), code("/readyz")), (200, 200), "a proxy that holds is ready");
     assert_eq!(code("/readyz?primary&group=jobs"), 200);
@@ -81,7 +81,7 @@ fn readiness_says_which_group_lacks_a_primary() {
 #[test]
 fn every_metric_of_the_design_exists_and_moves() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).expecting(&[LOST]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).start_on(&family[0]);
     let mut client = mainstay.client();
     client.must(&["SET", "k", "v"]);
     let jobs = r#"group="jobs""#;
@@ -148,7 +148,7 @@ fn status_is_a_table_for_people_and_json_for_machines() {
 #[test]
 fn the_events_tell_a_failover_as_it_happens() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).expecting(&[LOST]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).start_on(&family[0]);
     let admin = mainstay.admin.clone();
     let listener = std::thread::spawn(move || http::events(&admin, "/api/v1/events", ms(5000)));
     std::thread::sleep(ms(300)); // the stream has no greeting that one could wait for
@@ -164,7 +164,7 @@ fn the_events_tell_a_failover_as_it_happens() {
 #[test]
 fn maintenance_is_refused_for_the_only_possible_primary_unless_forced() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).hold("window = \"20s\"").expecting(&[LOST, NOBODY]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).hold("window = \"20s\"").start_on(&family[0]);
     let mut client = mainstay.client();
     client.must(&["PING"]);
     let address = family[0].address();
@@ -206,10 +206,12 @@ fn a_drained_primary_keeps_its_sessions_and_gets_no_new_ones() {
 fn the_command_line_alone_is_enough_to_run() {
     let server = Redis::start(&["requirepass secret"]);
     let (listen, dir) = (format!("127.0.0.1:{}", free_port()), tempfile::tempdir().expect("a folder"));
+    // Without a file the admin address is the default one, which another mainstay of this machine may have at present.
+    wait_until(PATIENCE, "port 9600 is free", || std::net::TcpListener::bind("127.0.0.1:9600").is_ok());
     let output = std::fs::File::create(dir.path().join("output")).expect("the folder can be written");
     let mut command = Process::command(env!("CARGO_BIN_EXE_mainstay"));
-    command.args(["run", "--listen", &listen, "--backend", &server.address(), "--admin", &format!("127.0.0.1:{}", free_port())]);
-    command.env("REDIS_PASSWORD", "secret").stdout(output.try_clone().expect("a second handle")).stderr(output);
+    command.args(["run", "--listen", &listen, "--backend", &server.address()]).env("MAINSTAY_PASSWORD", "secret");
+    command.current_dir(dir.path()).stdout(output.try_clone().expect("a second handle")).stderr(output);
     let _process = Process::spawn(&mut command);
     let served = || {
         let Ok(mut client) = Client::try_connect(&listen) else { return false };

@@ -11,7 +11,7 @@ use harness::*;
 #[test]
 fn when_all_backends_go_and_come_back_clients_are_served_again() {
     let mut family = Redis::family(1);
-    let setup = Setup::of(&family).hold("window = \"1s\"").expecting(&[LOST, NOBODY, CHECKS_FAIL, RETURNED_EMPTY]);
+    let setup = Setup::of(&family).hold("window = \"1s\"").expecting(&[LOST, DOWN, RETURNED_EMPTY]);
     let mainstay = setup.start_on(&family[0]);
     let mut before = mainstay.client();
     before.must(&["PING"]);
@@ -41,7 +41,7 @@ fn a_backend_that_loads_its_data_set_is_waited_for() {
     let mut servers = vec![Redis::start(&["loading-process-events-interval-bytes 1024"])];
     servers[0].command(&["DEBUG", "POPULATE", "3000"]);
     assert_eq!(servers[0].command(&["SAVE"]), Reply::ok());
-    let setup = Setup::of(&servers).hold("window = \"30s\"").expecting(&[LOST, NOBODY, CHECKS_FAIL, LOADING]);
+    let setup = Setup::of(&servers).hold("window = \"30s\"").expecting(&[LOST, DOWN, LOADING]);
     let mainstay = setup.start_on(&servers[0]);
     servers[0].kill9();
     mainstay.wait_for_no_primary();
@@ -62,7 +62,7 @@ fn a_long_script_on_the_primary_is_no_failover() {
         let replica = Redis::replica_of(&primary, &[]);
         vec![primary, replica]
     };
-    let mainstay = Setup::of(&family).expecting(&[CHECKS_FAIL, BUSY]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).expecting(&[SILENT, BUSY]).start_on(&family[0]);
     let epoch = mainstay.epoch();
     let mut session = mainstay.client();
     session.must(&["PING"]);
@@ -81,7 +81,7 @@ fn a_long_script_on_the_primary_is_no_failover() {
 #[test]
 fn a_paused_primary_is_no_failover() {
     let family = Redis::family(1);
-    let mainstay = Setup::of(&family).expecting(&[CHECKS_FAIL]).start_on(&family[0]);
+    let mainstay = Setup::of(&family).expecting(&[SILENT]).start_on(&family[0]);
     let epoch = mainstay.epoch();
     let mut session = mainstay.client();
     session.must(&["PING"]);
@@ -94,7 +94,7 @@ fn a_paused_primary_is_no_failover() {
 fn a_wrong_password_is_told_apart_and_the_right_one_works() {
     let servers = [Redis::start(&["requirepass correct"])];
     let setup = || Setup::of(&servers).group("password_env = \"TEST_PASSWORD\"").hold("window = \"1s\"");
-    let wrong = setup().environment("TEST_PASSWORD", "not-the-one").expecting(&[CHECKS_FAIL, AUTH, NOBODY]).start();
+    let wrong = setup().environment("TEST_PASSWORD", "not-the-one").expecting(&[AUTH]).start();
     wait_until(PATIENCE, "the refusal is counted", || {
         wrong.metric("mainstay_checks_total", &[r#"outcome="auth_refused""#]) >= 1.0
     });
@@ -113,7 +113,7 @@ fn a_wrong_password_is_told_apart_and_the_right_one_works() {
 fn a_password_that_changes_does_not_unseat_a_primary_whose_sessions_work() {
     let servers = [Redis::start(&["requirepass first"])];
     let setup = Setup::of(&servers).group("password_env = \"TEST_PASSWORD\"").environment("TEST_PASSWORD", "first");
-    let mainstay = setup.expecting(&[CHECKS_FAIL, AUTH]).start_on(&servers[0]);
+    let mainstay = setup.expecting(&[AUTH, DOWN]).start_on(&servers[0]);
     let mut client = mainstay.client();
     client.must(&["AUTH", "first"]);
     let epoch = mainstay.epoch();
@@ -142,7 +142,7 @@ fn client_ids(direct: &mut Client, part: &str) -> Vec<String> {
 /// A real primary and something else beside it: the primary is served, the other one is told apart and costs little.
 fn beside(stranger: Recorder, outcomes: &[&str]) {
     let primary = Redis::start(&[]);
-    let setup = Setup::at([stranger.address(), primary.address()]).expecting(&[CHECKS_FAIL]);
+    let setup = Setup::at([stranger.address(), primary.address()]).expecting(&[NOT_REDIS, SILENT, DOWN]);
     let mainstay = setup.start_on(&primary);
     mainstay.client().must(&["PING"]);
     wait_until(PATIENCE, "it was checked twice", || {
@@ -196,7 +196,7 @@ fn a_silence_shorter_than_fall_checks_changes_nothing_and_a_longer_one_loses_the
     let server = Redis::start(&[]);
     let relay = Recorder::relay(&server.address());
     let setup = Setup::at([relay.address()]).check("interval = \"200ms\"\ntimeout = \"200ms\"");
-    let mainstay = setup.expecting(&[CHECKS_FAIL, LOST, NOBODY]).start();
+    let mainstay = setup.expecting(&[SILENT, LOST]).start();
     mainstay.wait_for_primary(&relay.address());
     let epoch = mainstay.epoch();
     let mut session = mainstay.client();

@@ -20,7 +20,7 @@ fn held(mainstay: &Mainstay) -> f64 {
 #[test]
 fn a_client_that_comes_too_early_is_served_after_the_election() {
     let server = future_primary();
-    let mainstay = Setup::of([&server]).hold("window = \"30s\"").expecting(&[NOBODY]).start();
+    let mainstay = Setup::of([&server]).hold("window = \"30s\"").start();
     let mut clients: Vec<Client> = (0..50).map(|_| mainstay.client()).collect();
     for client in &mut clients {
         client.send(&client::command(&["INCR", "served"])).expect("parked clients may send");
@@ -40,7 +40,7 @@ fn a_client_that_comes_too_early_is_served_after_the_election() {
 fn after_the_window_waiting_clients_are_closed_and_new_ones_refused_at_once() {
     let server = future_primary();
     let started = Instant::now();
-    let mainstay = Setup::of([&server]).hold("window = \"3s\"").expecting(&[NOBODY]).start();
+    let mainstay = Setup::of([&server]).hold("window = \"3s\"").start();
     let mut client = mainstay.client();
     client.send(&client::command(&["SET", "k", "v"])).expect("parked clients may send");
     assert_eq!(client.end(PATIENCE), Gone::Closed, "a close is what clients retry");
@@ -60,7 +60,7 @@ fn after_the_window_waiting_clients_are_closed_and_new_ones_refused_at_once() {
 #[test]
 fn what_a_client_sent_before_it_left_is_never_executed() {
     let server = future_primary();
-    let mainstay = Setup::of([&server]).hold("window = \"30s\"").expecting(&[NOBODY]).start();
+    let mainstay = Setup::of([&server]).hold("window = \"30s\"").start();
     let mut leaving: Vec<Client> = (0..10).map(|_| mainstay.client()).collect();
     for client in &mut leaving {
         client.send(&client::command(&["INCR", "ghost"])).expect("parked clients may send");
@@ -84,7 +84,7 @@ fn what_a_client_sent_before_it_left_is_never_executed() {
 #[test]
 fn a_client_that_leaves_with_a_reset_while_parked_is_forgotten_too() {
     let server = future_primary();
-    let mainstay = Setup::of([&server]).hold("window = \"30s\"").expecting(&[NOBODY]).start();
+    let mainstay = Setup::of([&server]).hold("window = \"30s\"").start();
     let mut client = mainstay.client();
     client.send(&client::command(&["SET", "ghost", "v"])).expect("parked clients may send");
     wait_until(PATIENCE, "it is parked", || held(&mainstay) == 1.0);
@@ -98,7 +98,7 @@ fn a_client_that_leaves_with_a_reset_while_parked_is_forgotten_too() {
 #[test]
 fn what_a_parked_client_sent_arrives_whole_and_costs_little_memory() {
     let server = future_primary();
-    let mainstay = Setup::of([&server]).hold("window = \"60s\"").expecting(&[NOBODY]).start();
+    let mainstay = Setup::of([&server]).hold("window = \"60s\"").start();
     let value = "y".repeat(64 << 20);
     let mut client = mainstay.client();
     let request = client::command(&["SET", "big", &value]);
@@ -117,7 +117,7 @@ fn a_primary_that_closes_every_connection_keeps_clients_waiting_within_the_windo
     let server = Redis::start(&[]);
     let relay = Recorder::relay(&server.address());
     let setup = Setup::at([relay.address()]).hold("window = \"20s\"");
-    let mainstay = setup.expecting(&[LOST, NOBODY, CHECKS_FAIL]).start();
+    let mainstay = setup.expecting(&[LOST, DOWN]).start();
     mainstay.wait_for_primary(&relay.address());
     relay.refuse(true);
     relay.hang_up();
@@ -133,7 +133,7 @@ fn a_primary_that_closes_every_connection_keeps_clients_waiting_within_the_windo
 fn parked_clients_count_towards_max_connections() {
     let server = future_primary();
     let setup = Setup::of([&server]).hold("window = \"30s\"").listener("max_connections = 3");
-    let mainstay = setup.expecting(&[NOBODY]).start();
+    let mainstay = setup.start();
     let parked: Vec<Client> = (0..3).map(|_| mainstay.client()).collect();
     wait_until(PATIENCE, "they are parked", || held(&mainstay) == 3.0);
     let (word, end) = mainstay.client().drain(PATIENCE);

@@ -176,7 +176,7 @@ fn a_host_name_is_resolved() {
     let server = Redis::start(&[]);
     let backend = format!("localhost:{}", server.port);
     // The name may stand for ::1 as well, where this server does not listen.
-    let mainstay = Setup::at([&backend]).expecting(&[CHECKS_FAIL]).start();
+    let mainstay = Setup::at([&backend]).expecting(&[DOWN]).start();
     mainstay.wait_for_primary(&backend);
     mainstay.client().must(&["PING"]);
 }
@@ -207,7 +207,7 @@ fn a_refusal_that_passes_by_starts_a_check_at_once_and_not_more_often_than_allow
 #[test]
 fn a_readonly_answer_reveals_a_failover_long_before_the_next_check() {
     let family = Redis::family(1);
-    let setup = Setup::of(&family).check("interval = \"60s\"").expecting(&[LOST, NOBODY, CONFLICT]);
+    let setup = Setup::of(&family).check("interval = \"60s\"").expecting(&[CONFLICT]);
     let mainstay = setup.start_on(&family[0]);
     wait_until(PATIENCE, "the group is no longer in doubt", || mainstay.group()["doubt"] == false);
     let mut client = mainstay.client();
