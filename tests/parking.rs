@@ -130,6 +130,25 @@ fn a_primary_that_closes_every_connection_keeps_clients_waiting_within_the_windo
 }
 
 #[test]
+fn a_primary_that_takes_no_connection_for_a_while_is_tried_again_within_the_window() {
+    let server = Redis::start(&[]);
+    let relay = Recorder::relay(&server.address());
+    let mainstay = Setup::at([relay.address()]).hold("window = \"20s\"").start();
+    mainstay.wait_for_primary(&relay.address());
+    let mut present = mainstay.client();
+    present.must(&["PING"]);
+    // The connection of the check stands: for all that control knows the primary is well.
+    relay.deaf(true);
+    let mut late = mainstay.client();
+    late.send(&client::command(&["SET", "late", "v"])).expect("parked clients may send");
+    assert_eq!(late.reply(ms(1000)), Err(Gone::Silent));
+    present.must(&["PING"]);
+    relay.deaf(false);
+    assert_eq!(late.reply(PATIENCE), Ok(Reply::ok()));
+    assert_eq!(mainstay.epoch(), 0);
+}
+
+#[test]
 fn parked_clients_count_towards_max_connections() {
     let server = future_primary();
     let setup = Setup::of([&server]).hold("window = \"30s\"").listener("max_connections = 3");

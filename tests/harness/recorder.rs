@@ -34,6 +34,7 @@ struct Shared {
     hold_requests: AtomicBool,
     hold_replies: AtomicBool,
     refuse: AtomicBool,
+    deaf: AtomicBool,
     over: AtomicBool,
 }
 
@@ -77,8 +78,15 @@ impl Recorder {
         let shared = Arc::new(Shared::default());
         let (theirs, serve) = (shared.clone(), Arc::new(serve));
         thread::spawn(move || {
+            let mut listener = Some(listener);
             while !theirs.over.load(Ordering::SeqCst) {
-                let Ok((stream, _)) = listener.accept() else {
+                if theirs.deaf.load(Ordering::SeqCst) {
+                    listener = None;
+                } else if listener.is_none() {
+                    listener = TcpListener::bind(("127.0.0.1", port)).ok();
+                    listener.iter().for_each(|fresh| fresh.set_nonblocking(true).expect("a fresh socket"));
+                }
+                let Some(Ok((stream, _))) = listener.as_ref().map(TcpListener::accept) else {
                     thread::sleep(TICK);
                     continue;
                 };
@@ -116,6 +124,13 @@ impl Recorder {
     /// Closes every new connection at once.
     pub fn refuse(&self, refuse: bool) {
         self.shared.refuse.store(refuse, Ordering::SeqCst);
+    }
+
+    /// Stops listening, or listens again; the connections that stand go on.
+    pub fn deaf(&self, deaf: bool) {
+        self.shared.deaf.store(deaf, Ordering::SeqCst);
+        let listening = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        super::wait_until(super::PATIENCE, "the relay has heard", || listening() != deaf);
     }
 
     /// Ends every connection that stands.
