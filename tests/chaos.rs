@@ -186,5 +186,5 @@ fn no_byte_reaches_a_server_after_mainstay_has_named_another_whatever_happens() 
     }
     drop(writer);
     let last = world.servers[world.primary].command(&["GET", &marker(change)]).text();
-    assert!(last.parse::<u64>().is_ok_and(|count| count >= 20), "{last:?}");
+    assert!(last.parse::<u64>().is_ok_and(|count| count >= 15), "{last:?}");
 }
