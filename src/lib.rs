@@ -5,6 +5,7 @@ pub mod admin;
 pub mod config;
 pub mod control;
 pub mod metrics;
+pub mod proxy;
 pub mod resp;
 pub mod route;
 pub mod topology;
