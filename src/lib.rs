@@ -1,6 +1,10 @@
 //! mainstay, a failover proxy for Redis and Valkey.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod config;
+pub mod control;
 pub mod metrics;
+pub mod resp;
 pub mod route;
+pub mod topology;
