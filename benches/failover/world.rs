@@ -45,7 +45,8 @@ impl World {
         }
         let sentinels = if with_sentinels { 3 } else { 0 };
         let sentinels = (0..sentinels).map(|_| workshop.sentinel(backends[0], 2)).collect::<Result<_>>()?;
-        let setup = ProxySetup { backends: &backends, workers: 1, max_connections: 1000 };
+        let workers = std::thread::available_parallelism()?.get();
+        let setup = ProxySetup { backends: &backends, workers, max_connections: 1000 };
         // They answer PING only once they have found the primary.
         let haproxy = with_haproxy.then(|| workshop.haproxy(&setup)).transpose()?;
         let mainstay = mainstay.map(|binary| workshop.mainstay(binary, &setup)).transpose()?;
