@@ -170,7 +170,7 @@ pub enum Action {
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no such backend in the group.
+    /// There is no such backend in the group; the sentence names both.
     NoSuchBackend(String),
     /// The rules forbid it; the sentence says which and what to do.
     NotNow(String),

@@ -68,9 +68,9 @@ pub(super) fn text(code: StatusCode, text: impl Into<Bytes>) -> Answer {
     with_body(code, "text/plain; charset=utf-8", Body::Whole(Full::new(text.into())))
 }
 
-/// Any value as JSON.
+/// Any value as JSON, laid out for people: `curl` shows it as it is.
 pub(super) fn value(code: StatusCode, value: &impl Serialize) -> Answer {
-    match serde_json::to_vec(value) {
+    match serde_json::to_string_pretty(value).map(|text| text + "\n") {
         Ok(bytes) => with_body(code, "application/json", Body::Whole(Full::new(bytes.into()))),
         // None of our types fails to serialise; should one do so some day, it is a bug of ours and said as such.
         Err(fault) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer cannot be written as JSON: {fault}\n")),

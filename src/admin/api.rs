@@ -1,7 +1,5 @@
 //! The API: what is, and what may be asked for. See `events.rs` for what happens.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::StatusCode;
@@ -11,18 +9,11 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::Context;
 use super::answer::{self, Answer};
 use super::guard::Refused;
 use super::health;
+use super::{Context, Limits};
 use crate::route::{Action, Command, GroupEntry, GroupStatus, Moment, Refusal, Status, rfc3339};
-
-/// A request body is a small JSON object.
-const MAX_BODY: usize = 64 * 1024;
-/// A body that is announced must come.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Who owns the state answers within milliseconds. Shorter than what the command line waits, so that it is told why.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// `GET /api/v1/status`
 pub(super) fn status(context: &Context) -> Status {
@@ -56,9 +47,9 @@ pub(super) fn group_now(entry: &GroupEntry, now: Moment) -> GroupStatus {
 }
 
 /// `POST /api/v1/reload`
-pub(super) async fn reload(context: &Context) -> Answer {
+pub(super) async fn reload(context: &Context, limits: &Limits) -> Answer {
     let (reply, answer) = oneshot::channel();
-    match ask(&context.reload, reply, answer).await {
+    match ask(&context.reload, reply, answer, limits).await {
         Ok(Ok(changes)) => {
             let message = if changes.is_empty() { "nothing changed".into() } else { changes.join("; ") };
             answer::value(StatusCode::OK, &json!({ "message": message, "changes": changes }))
@@ -92,34 +83,33 @@ pub(super) fn nominee(named: Option<&str>, body: &[u8]) -> Result<String, Refuse
 }
 
 /// Has a group's coordinator carry out `action`, and says what came of it.
-pub(super) async fn command(context: &Context, group: &str, action: Action) -> Answer {
+pub(super) async fn command(context: &Context, limits: &Limits, group: &str, action: Action) -> Answer {
     let directory = context.directory.borrow().clone();
     let Some(entry) = directory.groups.iter().find(|entry| &*entry.name == group) else {
         return answer::error(StatusCode::NOT_FOUND, &format!("there is no group {group}"));
     };
     let (reply, answer) = oneshot::channel();
-    match ask(&entry.commands, Command { action, reply }, answer).await {
+    match ask(&entry.commands, Command { action, reply }, answer, limits).await {
         Ok(Ok(done)) => answer::message(&done),
         Ok(Err(Refusal::NotNow(why))) => answer::error(StatusCode::CONFLICT, &why),
-        Ok(Err(Refusal::NoSuchBackend(backend))) => {
+        Ok(Err(Refusal::NoSuchBackend(why))) => {
             let status = entry.status.borrow();
             let known: Vec<&str> = status.backends.iter().map(|backend| backend.address.as_str()).collect();
-            let sentence = format!("group {group} has no backend {backend}; it has {}", known.join(", "));
-            answer::error(StatusCode::NOT_FOUND, &sentence)
+            answer::error(StatusCode::NOT_FOUND, &format!("{why}; it has {}", known.join(", ")))
         }
         Err(silence) => answer::error(StatusCode::SERVICE_UNAVAILABLE, &format!("the command {silence}")),
     }
 }
 
 /// Hands `request` to its owner and waits for the reply, both in bounds. The error says what became of the request.
-async fn ask<Q, A>(owner: &mpsc::Sender<Q>, request: Q, reply: oneshot::Receiver<A>) -> Result<A, &'static str> {
+async fn ask<Q, A>(owner: &mpsc::Sender<Q>, request: Q, reply: oneshot::Receiver<A>, limits: &Limits) -> Result<A, &'static str> {
     let stopping = "was not carried out: mainstay is stopping";
-    match timeout(ANSWER_TIMEOUT, owner.send(request)).await {
+    match timeout(limits.answer_timeout, owner.send(request)).await {
         Err(_) => return Err("was not carried out: too many are waiting; try again"),
         Ok(Err(_)) => return Err(stopping),
         Ok(Ok(())) => {}
     }
-    match timeout(ANSWER_TIMEOUT, reply).await {
+    match timeout(limits.answer_timeout, reply).await {
         Err(_) => Err("was handed over but not answered in time; look at the status to see whether it was carried out"),
         Ok(Err(_)) => Err("was dropped without an answer; look at the status to see whether it was carried out"),
         Ok(Ok(answer)) => Ok(answer),
@@ -127,18 +117,21 @@ async fn ask<Q, A>(owner: &mpsc::Sender<Q>, request: Q, reply: oneshot::Receiver
 }
 
 /// Reads a request body, bounded in size and time.
-pub(super) async fn body<B>(body: B) -> Result<Bytes, Refused>
+pub(super) async fn body<B>(body: B, limits: &Limits) -> Result<Bytes, Refused>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
+    let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", limits.body_bytes));
+    // As announced by Content-Length: no need to read what will not be taken.
+    if body.size_hint().lower() > limits.body_bytes as u64 {
+        return Err(too_large());
+    }
+    match timeout(limits.body_timeout, Limited::new(body, limits.body_bytes).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(fault)) if fault.is::<LengthLimitError>() => {
-            Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {MAX_BODY} bytes")))
-        }
+        Ok(Err(fault)) if fault.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(fault)) => Err((StatusCode::BAD_REQUEST, format!("the body cannot be read: {fault}"))),
-        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()))),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, format!("the body did not come within {:?}", limits.body_timeout))),
     }
 }
 

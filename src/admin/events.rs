@@ -21,8 +21,6 @@ use super::answer::{self, Answer, Body};
 use super::api::group_now;
 use crate::route::{Directory, Event, Moment};
 
-/// Through proxies and firewalls that close what is quiet; also how a reader that vanished is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Chunks that are written but not yet asked for.
 const CHUNKS: usize = 8;
 
@@ -48,13 +46,13 @@ impl Feed {
 }
 
 /// Starts a feed, if there is a place for one more reader.
-pub(super) fn follow(context: &Context, places: &Arc<Semaphore>) -> Answer {
+pub(super) fn follow(context: &Context, places: &Arc<Semaphore>, keep_alive: Duration) -> Answer {
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
         return answer::error(StatusCode::SERVICE_UNAVAILABLE, "too many readers of events; end one of them or try again later");
     };
     let (sender, written) = mpsc::channel(CHUNKS);
     // Subscribed before the status is read, so that nothing is missed in between; what falls there is told twice.
-    let writer = write(context.events.subscribe(), context.directory.clone(), sender);
+    let writer = write(context.events.subscribe(), context.directory.clone(), sender, keep_alive);
     let feed = Feed { written, writer: Some(Box::pin(writer)), _place: place };
     answer::with_body(StatusCode::OK, "text/event-stream", Body::Feed(Box::new(feed)))
 }
@@ -64,6 +62,7 @@ async fn write(
     mut events: broadcast::Receiver<Event>,
     mut directory: watch::Receiver<Arc<Directory>>,
     chunks: mpsc::Sender<Bytes>,
+    keep_alive: Duration,
 ) {
     let mut chunk = statuses(&mut directory);
     while chunks.send(chunk).await.is_ok() {
@@ -77,7 +76,7 @@ async fn write(
             },
             // A reload brings and takes groups.
             Ok(()) = directory.changed() => statuses(&mut directory),
-            () = tokio::time::sleep(KEEP_ALIVE) => Bytes::from_static(b": nothing new\n\n"),
+            () = tokio::time::sleep(keep_alive) => Bytes::from_static(b": nothing new\n\n"),
         };
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | accept, bounded in number, size and time | `server.rs` |
+//! | accept, bounded in number, size and time | `server.rs`, `limits.rs` |
 //! | which place the path names | `place.rs` |
 //! | may this request be answered at all | `guard.rs` |
 //! | what is said | `health.rs`, `api.rs`, `events.rs` |
@@ -19,6 +19,7 @@ mod api;
 mod events;
 mod guard;
 mod health;
+mod limits;
 mod place;
 mod server;
 
@@ -30,7 +31,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::metrics::Metrics;
 use crate::route::{Directory, Event, ReloadRequest};
 
-pub use server::serve;
+pub use limits::Limits;
+pub use server::{serve, serve_within};
 
 /// Everything that the admin side can see and reach.
 #[derive(Clone, Debug)]

@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -23,21 +22,8 @@ use tokio::task::JoinSet;
 use super::answer::{self, Answer};
 use super::guard::{Guard, Refused};
 use super::place::{Lost, Place, query, switch};
-use super::{Context, api, events, health};
+use super::{Context, Limits, api, events, health};
 use crate::route::Action;
-
-/// Connections at once; the others wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 64;
-/// Of those, readers of events, which stay: health and metrics must always find a place.
-const MAX_READERS: usize = 32;
-/// Request line and header lines.
-const MAX_HEAD: usize = 16 * 1024;
-/// From the opening of the connection, or from the last answer, to the end of the head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that takes nothing of an answer for this long is given up.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// After a failed accept, which mostly means that the process ran out of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const INDEX: &str = "\
 mainstay
@@ -58,19 +44,25 @@ struct Server {
     context: Context,
     guard: Guard,
     readers: Arc<Semaphore>,
+    limits: Limits,
 }
 
 /// Serves until the future is dropped; then its connections end too.
 pub async fn serve(listener: TcpListener, context: Context) {
+    serve_within(listener, context, Limits::default()).await;
+}
+
+/// The same within other limits.
+pub async fn serve_within(listener: TcpListener, context: Context, limits: Limits) {
     // A listener knows its address. If it does not, it is treated as one that everybody reaches.
     let bound = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let readers = Arc::new(Semaphore::new(MAX_READERS));
-    let server = Arc::new(Server { context, guard: Guard::new(bound), readers });
+    let readers = Arc::new(Semaphore::new(limits.readers));
+    let server = Arc::new(Server { context, guard: Guard::new(bound), readers, limits });
     let mut connections = JoinSet::new();
     let mut failing = false;
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+            accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
                 Ok((stream, _)) => {
                     failing = false;
                     connections.spawn(converse(stream, Arc::clone(&server)));
@@ -82,7 +74,7 @@ pub async fn serve(listener: TcpListener, context: Context) {
                         tracing::warn!(%bound, %fault, "the admin address cannot accept; trying on until it can");
                     }
                     failing = true;
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    tokio::time::sleep(limits.accept_pause).await;
                 }
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -92,15 +84,18 @@ pub async fn serve(listener: TcpListener, context: Context) {
 
 /// Answers the requests of one connection.
 async fn converse(stream: TcpStream, server: Arc<Server>) {
+    let limits = server.limits;
     // Without it an answer to a peer that does not read would stay in its place for ever. Where the kernel refuses, it still works.
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, WRITE_TIMEOUT.as_millis() as u32);
+    let write_timeout_ms = limits.write_timeout.as_millis().try_into().unwrap_or(u32::MAX);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, write_timeout_ms);
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let server = Arc::clone(&server);
         async move { Ok::<_, Infallible>(answer(&server, request).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_header_size(MAX_HEAD).max_buf_size(2 * MAX_HEAD);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
+    http.max_header_size(limits.head_bytes).max_buf_size(2 * limits.head_bytes);
     if let Err(fault) = http.serve_connection(TokioIo::new(stream), service).await {
         // The peer's doing: it left, was too slow or does not speak HTTP.
         tracing::debug!(%fault, "an admin connection ended early");
@@ -133,32 +128,32 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
 }
 
 async fn perform(server: &Server, place: Place, query_text: Option<&str>, body: Incoming) -> Result<Answer, Refused> {
-    let context = &server.context;
+    let (context, limits) = (&server.context, &server.limits);
     let malformed = |why| (StatusCode::BAD_REQUEST, why);
     let parameters = query(query_text).map_err(malformed)?;
     // Most actions do not look at it, but a body that is too large is a mistake everywhere.
-    let body = if place.is_action() { api::body(body).await? } else { Bytes::new() };
+    let body = if place.is_action() { api::body(body, limits).await? } else { Bytes::new() };
     Ok(match place {
         Place::Index => answer::text(StatusCode::OK, INDEX),
         Place::Health => health::alive(),
         Place::Ready => health::ready(context, &parameters).map_err(malformed)?,
         Place::Metrics => metrics(context),
         Place::Status => answer::value(StatusCode::OK, &api::status(context)),
-        Place::Events => events::follow(context, &server.readers),
+        Place::Events => events::follow(context, &server.readers, limits.keep_alive),
         Place::Reload => {
             only(&parameters, &[])?;
-            api::reload(context).await
+            api::reload(context, limits).await
         }
         Place::Elect { group } => {
             only(&parameters, &["backend"])?;
             let named = parameters.first().map(|(_, backend)| backend.as_str());
             let backend = api::nominee(named, &body)?;
-            api::command(context, &group, Action::Elect { backend }).await
+            api::command(context, limits, &group, Action::Elect { backend }).await
         }
         Place::Backend { group, backend, state } => {
             only(&parameters, &["force"])?;
             let force = switch(&parameters, "force").map_err(malformed)?;
-            api::command(context, &group, Action::Backend { backend, state, force }).await
+            api::command(context, limits, &group, Action::Backend { backend, state, force }).await
         }
     })
 }

@@ -1,8 +1,10 @@
 //! `mainstay backend`: take a backend out of service, or back in.
 
 use clap::{Args, ValueEnum};
+use mainstay::route::AdminState;
 
-use super::{AdminUrl, Failure};
+use super::api::{Api, block_on, encode};
+use super::{AdminUrl, Failure, print};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -29,6 +31,21 @@ pub enum State {
     Ready,
 }
 
-pub fn run(_arguments: Arguments) -> Result<(), Failure> {
-    Err(anyhow::anyhow!("backend is not built yet; use a later version").into())
+impl From<State> for AdminState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Maintenance => Self::Maintenance,
+            State::Drain => Self::Drain,
+            State::Ready => Self::Ready,
+        }
+    }
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let api = Api::new(&arguments.admin)?;
+    let (group, backend) = (encode(&arguments.group), encode(&arguments.backend));
+    let state = AdminState::from(arguments.state).as_str();
+    let query = if arguments.force { "?force=true" } else { "" };
+    let done = block_on(api.post(&format!("/api/v1/groups/{group}/backends/{backend}/{state}{query}"), None))?;
+    print(&format!("{done}\n"))
 }

@@ -1,8 +1,10 @@
 //! `mainstay elect`: an operator settles what the rules refuse to guess.
 
 use clap::Args;
+use serde_json::json;
 
-use super::{AdminUrl, Failure};
+use super::api::{Api, block_on, encode};
+use super::{AdminUrl, Failure, print};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -14,6 +16,9 @@ pub struct Arguments {
     pub admin: AdminUrl,
 }
 
-pub fn run(_arguments: Arguments) -> Result<(), Failure> {
-    Err(anyhow::anyhow!("elect is not built yet; use a later version").into())
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let api = Api::new(&arguments.admin)?;
+    let path = format!("/api/v1/groups/{}/elect", encode(&arguments.group));
+    let done = block_on(api.post(&path, Some(&json!({ "backend": arguments.backend }))))?;
+    print(&format!("{done}\n"))
 }

@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand.
 
+mod api;
 mod backend;
 mod check;
 mod elect;
 mod import;
 mod run;
 mod status;
+mod table;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -99,7 +101,7 @@ impl ConfigFile {
 #[derive(Debug, Args)]
 pub struct AdminUrl {
     /// Address of the running mainstay's [admin] bind
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9600")]
+    #[arg(long, value_name = "URL", env = "MAINSTAY_ADMIN", default_value = "http://127.0.0.1:9600")]
     pub admin: String,
 }
 

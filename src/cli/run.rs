@@ -1,8 +1,11 @@
 //! `mainstay run`: serve.
 
+use std::env::VarError;
+
+use anyhow::anyhow;
 use clap::Args;
+use mainstay::config::Config;
 use mainstay::config::secret::{Origin, Secret};
-use mainstay::config::{Config, Faults};
 
 use super::{ConfigFile, Failure};
 
@@ -22,18 +25,26 @@ pub struct Arguments {
 
 impl Arguments {
     /// The configuration that was asked for, by file or by addresses.
-    fn configuration(&self) -> Result<Config, Faults> {
-        let Some(listen) = &self.listen else { return self.file.load() };
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let password = variable("MAINSTAY_PASSWORD");
+    fn configuration(&self) -> Result<Config, Failure> {
+        let Some(listen) = &self.listen else { return Ok(self.file.load()?) };
+        let password = variable("MAINSTAY_PASSWORD")?;
         let password = password.map(|value| Secret::from_origin(value, Origin::Env("MAINSTAY_PASSWORD".into())));
-        Config::quick(listen, &self.backend, variable("MAINSTAY_USERNAME"), password)
+        Ok(Config::quick(listen, &self.backend, variable("MAINSTAY_USERNAME")?, password)?)
+    }
+}
+
+/// An environment variable; an empty one counts as none.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(anyhow!("the environment variable {name} is not UTF-8; set it anew").into()),
     }
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // A reload reads the same file again; without a file there is nothing to reload.
-    let _file = arguments.listen.is_none().then(|| arguments.file.path());
-    let _config = arguments.configuration()?;
-    Err(anyhow::anyhow!("run is not built yet; use a later version").into())
+    let file = arguments.listen.is_none().then(|| arguments.file.path());
+    let config = arguments.configuration()?;
+    Ok(mainstay::app::run(config, file)?)
 }

@@ -24,7 +24,8 @@ pub(super) fn credentials(section: &Section<'_>, outside: &Outside<'_>) -> Optio
         (true, false) => from_env(section, outside),
         (false, true) => from_file(section, outside),
         (false, false) => {
-            if section.has("username") {
+            // A literal password has its own fault.
+            if section.has("username") && !section.has("password") {
                 section.walk.missing(&section.place_of("username"), "there is a user but no password", SET_ONE);
             }
             None

@@ -5,6 +5,7 @@
 //! What values *mean* is decided in [`super::validate`].
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Faults};
+use super::limits::SECTIONS_MAX;
 
 /// Every key there is, by section. The empty name is the top of the file.
 pub const SECTIONS: [(&str, &[&str]); 8] = [
@@ -71,7 +73,15 @@ impl Walk {
         let (document, errors) = DeTable::parse_recoverable(text);
         let line_starts = text.match_indices('\n').map(|(at, _)| at + 1).collect();
         let mut walk = Self { file: file.into(), line_starts, faults: RefCell::default(), broken: !errors.is_empty() };
-        let faults = errors.iter().map(|error| walk.syntax(text, error)).collect();
+        // A brace that is never closed makes a fault of every line that follows; the first one says it.
+        let mut braces = 0;
+        let told = errors.iter().filter(|error| {
+            let brace =
+                ["missing comma between key-value", "missing key for inline"].iter().any(|it| error.message().starts_with(it));
+            braces += usize::from(brace);
+            !brace || braces == 1
+        });
+        let faults = told.map(|error| walk.syntax(text, error)).collect();
         walk.faults = RefCell::new(faults);
         (walk, document)
     }
@@ -79,7 +89,7 @@ impl Walk {
     /// The faults found, if any. A line that is no TOML has that one fault: what was made of it is a guess.
     pub(super) fn end(self) -> Option<Faults> {
         let faults = self.faults.into_inner();
-        let syntax: Vec<_> = faults.iter().filter(|fault| fault.key.is_empty()).filter_map(|fault| fault.line).collect();
+        let syntax: BTreeSet<_> = faults.iter().filter(|fault| fault.key.is_empty()).filter_map(|fault| fault.line).collect();
         let kept = |fault: &Fault| fault.key.is_empty() || !self.broken || fault.line.is_none_or(|line| !syntax.contains(&line));
         Faults::of(faults.into_iter().filter(kept).collect())
     }
@@ -109,7 +119,7 @@ impl Walk {
     fn syntax(&self, text: &str, error: &toml::de::Error) -> Fault {
         let span = error.span().unwrap_or_default();
         let message = match error.message() {
-            "duplicate key" => format!("the key `{}` is written twice", text.get(span.clone()).unwrap_or_default()),
+            "duplicate key" => format!("the key {} is written twice", quoted(text.get(span.clone()).unwrap_or_default())),
             message if message.starts_with("string values must be quoted") => "a text needs double quotes".into(),
             message => message.to_owned(),
         };
@@ -158,7 +168,6 @@ impl<'w> Section<'w> {
     }
 
     fn get(&self, key: &str) -> Option<(&'w Spanned<DeValue<'w>>, Place)> {
-        debug_assert!(self.known().contains(&key), "{key} is missing in SECTIONS");
         let (name, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
         Some((value, self.walk.place(name, self.path(key))))
     }
@@ -254,8 +263,11 @@ impl<'w> Section<'w> {
                 vec![]
             }
         };
+        if items.len() > SECTIONS_MAX {
+            self.walk.fault(&place, format!("{} are too many", items.len()), format!("write at most {SECTIONS_MAX}"));
+        }
         let mut sections = Vec::new();
-        for (index, item) in items.into_iter().enumerate() {
+        for (index, item) in items.into_iter().take(SECTIONS_MAX).enumerate() {
             let place = self.walk.place(item, format!("{}[{index}]", self.path(key)));
             match item.get_ref() {
                 DeValue::Table(table) => sections.push(Self::open(self.walk, key.to_owned(), place, Some(table))),
@@ -298,12 +310,14 @@ fn unknown(kind: &str, key: &str) -> (&'static str, String) {
     }
     let wrong = "there is no such key";
     let near = known(kind).iter().map(|known| (distance(key, known), known)).min();
-    if let Some((_, known)) = near.filter(|(distance, known)| *distance <= (known.len() / 3).max(1)) {
+    if let Some((_, known)) = near.filter(|(distance, known)| *distance <= (known.len() / 3).clamp(1, 3)) {
         return (wrong, format!("did you mean `{known}`?"));
     }
-    let elsewhere: Vec<_> = SECTIONS.iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| header(section)).collect();
-    if !elsewhere.is_empty() {
-        return (wrong, format!("`{key}` belongs under {}", elsewhere.join(" or ")));
+    let all = SECTIONS.iter().flat_map(|(section, keys)| keys.iter().map(move |known| (*section, *known)));
+    if let Some((section, known)) =
+        all.min_by_key(|(_, known)| distance(key, known)).filter(|(_, known)| distance(key, known) <= 1)
+    {
+        return (wrong, format!("`{known}` belongs under {}", header(section)));
     }
     (wrong, format!("{} knows {}", header(kind), known(kind).join(", ")))
 }

@@ -3,6 +3,7 @@
 //! A value that is wrong is noted and its default taken instead, so that the walk goes on to the end. Such a configuration
 //! never leaves this file: where anything was noted, the faults are the answer.
 
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Read;
@@ -89,12 +90,8 @@ fn config(top: &Section<'_>, outside: &Outside<'_>) -> Config {
         ("group", &group_sections, "write [[group]] with name = \"jobs\" and backends = [\"redis1:6379\"]"),
         ("listener", &listener_sections, "write [[listener]] with name, bind = \"127.0.0.1:6400\" and group"),
     ] {
-        match sections.len() {
-            0 if !top.has(key) => top.walk.missing(&top.place_of(key), format!("there is no {key}"), example),
-            count if count > limits::SECTIONS_MAX => {
-                top.walk.fault(&top.place_of(key), format!("{count} are too many"), format!("at most {}", limits::SECTIONS_MAX))
-            }
-            _ => (),
+        if sections.is_empty() && !top.has(key) {
+            top.walk.missing(&top.place_of(key), format!("there is no {key}"), example);
         }
     }
     let groups: Vec<_> = group_sections.iter().map(|section| group(section, outside)).collect();
@@ -206,7 +203,8 @@ fn listener(section: &Section<'_>, groups: &[Group]) -> (Listener, bool) {
     let right = "write the name of a [[group]]";
     let group = required(section, "group", right).map_or(Arc::from(""), |group| {
         if !groups.iter().any(|known| *known.name == *group.value) {
-            let known: Vec<_> = groups.iter().map(|group| &*group.name).filter(|name| !name.is_empty()).collect();
+            let known: BTreeSet<_> = groups.iter().map(|group| &*group.name).filter(|name| !name.is_empty()).collect();
+            let known: Vec<_> = known.into_iter().collect();
             let known = if known.is_empty() { right.to_owned() } else { format!("known: {}", known.join(", ")) };
             section.walk.missing(&group.place, format!("no group is called {}", quoted(group.value)), known);
         }
@@ -278,7 +276,7 @@ pub(super) fn addresses(walk: &Walk, list: &Place, written: Vec<Written<&str>>) 
 }
 
 fn names_apart<'n>(sections: &[Section<'_>], names: impl Iterator<Item = &'n Arc<str>>) {
-    let mut first = std::collections::HashMap::new();
+    let mut first = HashMap::new();
     for (section, name) in sections.iter().zip(names).filter(|(_, name)| !name.is_empty()) {
         let place = section.place_of("name");
         if let Some(line) = first.get(name) {
@@ -299,8 +297,9 @@ pub(super) fn binds_apart<'b>(
 ) {
     let clash = |other: &BindAddress| match (bind, other) {
         (BindAddress::Tcp(a), BindAddress::Tcp(b)) => {
-            let same =
-                |a: IpAddr, b: IpAddr| a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()));
+            // `[::]` takes IPv4 as well.
+            let covers = |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()));
+            let same = |a, b| covers(a, b) || covers(b, a);
             // Port 0 is a new port each time.
             a.port() == b.port() && a.port() != 0 && same(a.ip(), b.ip())
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::encode::extend_encode;
-use redis_protocol::resp2::types::OwnedFrame;
+use redis_protocol::resp2::types::{BytesFrame, OwnedFrame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -69,10 +69,10 @@ impl Wire {
 
     /// Sends a command and reads its reply.
     pub async fn ask(&mut self, command: &[&str]) -> Result<Reply, Fault> {
-        let words = command.iter().map(|word| OwnedFrame::BulkString(word.as_bytes().to_vec())).collect();
+        let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
         let mut request = bytes::BytesMut::new();
         // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
-        extend_encode(&mut request, &OwnedFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error)))?;
+        extend_encode(&mut request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error)))?;
         self.stream.write_all(&request).await.map_err(io_fault)?;
         loop {
             if let Some(reply) = self.parse()? {
