@@ -1,0 +1,4 @@
+//! Bytes only: what Redis' protocol says, without sockets and without opinions.
+
+pub mod info;
+pub mod reply;

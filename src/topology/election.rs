@@ -1,0 +1,334 @@
+//! The choosing rule. First as prose, then as code in the same order.
+//!
+//! 1. Nothing is primary until proved: while there is no primary, nobody is elected before every backend has answered or failed one
+//!    check since mainstay began to look (again: after a stall, after a reload that changed the group).
+//! 2. A backend is *eligible* when it says role:master, is not loading, and said so `rise` times running, or once with proof of
+//!    succession over the last primary (or, at start, over another claimant). Not eligible are, in this order:
+//!    - a backend in maintenance, one that an operator overruled, one that left the configuration;
+//!    - an *ancestor*: its id is one that the last primary's history came from, or it continues such an id without proof;
+//!    - the last primary's address under a new id while somebody else says role:master: a restart counts only unopposed;
+//!    - a former *rival* (barred until it was seen to belong to the last primary's lineage again, see `group.rs`).
+//!
+//!    The present primary is eligible as long as it is not lost.
+//! 3. One eligible backend is the primary. Among several:
+//!    a. proof of succession: those that another one provably follows step back; if the present primary is not among the rest, those
+//!    that provably follow the last primary go before those that do not; one that is left alone is elected;
+//!    b. (reserved for Sentinel);
+//!    c. the present primary stays;
+//!    d. at start only: the one whose id most of the backends that do not themselves say role:master carry, link up;
+//!    e. otherwise nobody. A wrong primary loses data, a refused one only waits.
+
+use std::sync::Arc;
+
+use super::facts::{Facts, Id, Role};
+use super::health::Health;
+use super::lineage::Lineage;
+use crate::route::AdminState;
+
+/// The numbers that the rules need, from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Answers running before a backend counts.
+    pub rise: u32,
+    /// Failed checks running before it does not.
+    pub fall: u32,
+    /// From check to check.
+    pub interval: std::time::Duration,
+    /// The same in doubt.
+    pub fast_interval: std::time::Duration,
+    /// See [`Lineage::follows`].
+    pub max_succession_gap: u64,
+}
+
+/// One backend as the election sees it.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// Its configured address.
+    pub name: Arc<str>,
+    /// What its checks found.
+    pub health: Health,
+    /// Why it may not be elected although it says role:master.
+    pub bar: Option<Bar>,
+    /// What an operator wants of it.
+    pub admin: AdminState,
+    /// Removed from the configuration, kept while it is the primary.
+    pub leaving: bool,
+}
+
+/// See [`Backend::bar`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bar {
+    /// Seen saying role:master, without proof, beside a living primary.
+    Rival,
+    /// An operator elected another one over it.
+    Overruled,
+}
+
+/// The primary that is, or the last that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// Its configured address.
+    pub name: Arc<str>,
+    /// Its process.
+    pub run_id: Option<Id>,
+    /// Its history.
+    pub replid: Option<Id>,
+    /// How far that had come, when last heard.
+    pub offset: Option<u64>,
+    /// How many keys it had.
+    pub keys: u64,
+}
+
+/// Everything a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ballot<'a> {
+    /// The group.
+    pub backends: &'a [Backend],
+    /// The present primary's place in it.
+    pub present: Option<usize>,
+    /// Absent until the first election.
+    pub last: Option<&'a Last>,
+    /// Who continues whom.
+    pub lineage: &'a Lineage,
+    /// Numbers.
+    pub rules: &'a Rules,
+    /// Every backend has answered or failed one check.
+    pub round_done: bool,
+}
+
+/// By which rule a primary was elected. The words of `GroupStatus::rule`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The only eligible one.
+    Only,
+    /// Rule 3a.
+    Proof,
+    /// Rule 3c.
+    Present,
+    /// Rule 3d.
+    Followers,
+    /// `mainstay elect`.
+    Operator,
+}
+
+impl Rule {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Only => "only",
+            Self::Proof => "proof",
+            Self::Present => "present",
+            Self::Followers => "followers",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// Why nobody was elected. The words of `GroupStatus::rule`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Empty {
+    /// Rule 1.
+    Unproved,
+    /// Nobody is eligible.
+    Nobody,
+    /// Rule 3e.
+    Tie,
+}
+
+impl Empty {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unproved => "unproved",
+            Self::Nobody => "nobody",
+            Self::Tie => "tie",
+        }
+    }
+}
+
+/// What the rules say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// This one, by its place in the group.
+    Elect(usize, Rule, String),
+    /// No one, and why.
+    Nobody(Empty, String),
+}
+
+/// Applies the rules above.
+pub fn choose(ballot: &Ballot<'_>) -> Verdict {
+    // Rule 1.
+    if ballot.present.is_none() && !ballot.round_done {
+        let waiting = names(ballot.backends.iter().filter(|backend| !backend.health.heard));
+        return Verdict::Nobody(Empty::Unproved, format!("waiting for the first check of {waiting}"));
+    }
+    // Rule 2.
+    let eligible: Vec<usize> = (0..ballot.backends.len()).filter(|place| ballot.ineligible(*place).is_none()).collect();
+    // Rule 3.
+    match eligible[..] {
+        [] => Verdict::Nobody(Empty::Nobody, ballot.why_nobody()),
+        [one] if ballot.present == Some(one) => ballot.stays(one),
+        [one] if ballot.succeeds_last(one) => ballot.by_proof(one),
+        [one] => Verdict::Elect(one, Rule::Only, format!("{} is the only eligible backend", ballot.describe(one))),
+        _ => ballot.among(&eligible),
+    }
+}
+
+impl Ballot<'_> {
+    /// Rule 3 for several.
+    fn among(&self, eligible: &[usize]) -> Verdict {
+        // 3a
+        let mut rest: Vec<usize> = eligible
+            .iter()
+            .copied()
+            .filter(|place| !eligible.iter().any(|other| self.follows(*other, self.replid(*place))))
+            .collect();
+        let present = self.present.filter(|place| rest.contains(place));
+        if present.is_none() && rest.iter().any(|place| self.succeeds_last(*place)) {
+            rest.retain(|place| self.succeeds_last(*place));
+        }
+        match rest[..] {
+            [one] if present == Some(one) => return self.stays(one),
+            [one] => return self.by_proof(one),
+            _ => {}
+        }
+        // 3c: also against several that provably follow it, but not one another.
+        if let Some(present) = self.present.filter(|place| eligible.contains(place)) {
+            return self.stays(present);
+        }
+        // 3d
+        if self.last.is_none() {
+            let voters = || self.backends.iter().filter(|backend| backend.health.claim().is_none());
+            let most = |place: &&usize| {
+                let votes =
+                    self.replid(**place).map_or(0, |id| voters().filter(|voter| voter.health.carries_with_link_up(id)).count());
+                votes * 2 > voters().count()
+            };
+            if let Some(one) = rest.iter().find(most) {
+                let why = format!("most of the other backends replicate from {}", self.describe(*one));
+                return Verdict::Elect(*one, Rule::Followers, why);
+            }
+        }
+        // 3e
+        let tied = names(rest.iter().map(|place| &self.backends[*place]));
+        let why = format!(
+            "{tied} all say role:master and none proves that it succeeds the others; make all but one a replica, or run `mainstay elect`"
+        );
+        Verdict::Nobody(Empty::Tie, why)
+    }
+
+    fn stays(&self, place: usize) -> Verdict {
+        Verdict::Elect(place, Rule::Present, format!("{} is the present primary", self.describe(place)))
+    }
+
+    fn by_proof(&self, place: usize) -> Verdict {
+        let from = match self.last {
+            Some(last) => format!("{} ({})", last.name, last.replid.as_ref().map_or("id unknown".into(), Id::to_string)),
+            None => "the other backends that say role:master".into(),
+        };
+        Verdict::Elect(place, Rule::Proof, format!("{} provably succeeds {from}", self.describe(place)))
+    }
+
+    /// Rule 2: why not, or nothing.
+    pub fn ineligible(&self, place: usize) -> Option<&'static str> {
+        let backend = &self.backends[place];
+        if self.present == Some(place) {
+            return None;
+        }
+        let Some(facts) = backend.health.claim() else { return Some("does not say role:master") };
+        if backend.admin == AdminState::Maintenance {
+            return Some("is in maintenance");
+        }
+        if backend.bar == Some(Bar::Overruled) {
+            return Some("was overruled by an operator");
+        }
+        if backend.leaving {
+            return Some("left the configuration");
+        }
+        if self.is_ancestor(backend, facts) {
+            return Some("has the data of a server that the last primary succeeded");
+        }
+        if self.proves_itself(place) {
+            return None;
+        }
+        if self.is_restart(backend, facts) && self.claimants().any(|other| other != place) {
+            return Some("was restarted and another backend says role:master too");
+        }
+        if backend.bar == Some(Bar::Rival) {
+            return Some("said role:master beside a living primary, without proof that it succeeds it");
+        }
+        (backend.health.master_running < self.rules.rise).then_some("has not said role:master often enough yet")
+    }
+
+    /// Rule 2: proof over the last primary or, at start, over another claimant.
+    fn proves_itself(&self, place: usize) -> bool {
+        match self.last {
+            Some(_) => self.succeeds_last(place),
+            None => self.claimants().any(|other| self.follows(place, self.replid(other))),
+        }
+    }
+
+    fn is_ancestor(&self, backend: &Backend, facts: &Facts) -> bool {
+        let (Some(last), Some(id)) = (self.last, &facts.replid) else { return false };
+        let Some(last_id) = &last.replid else { return false };
+        // Started as master from a file that is older than the last primary's promotion. The last primary itself may do so: a restart.
+        let continues_one = facts.replid2.as_ref().is_some_and(|id2| self.lineage.is_ancestor(id2, last_id))
+            && last.name != backend.name
+            && id != last_id
+            && !self.lineage.follows(id, last_id, u64::MAX);
+        self.lineage.is_ancestor(id, last_id) || continues_one
+    }
+
+    /// The last primary's address under another id.
+    fn is_restart(&self, backend: &Backend, facts: &Facts) -> bool {
+        self.last.is_some_and(|last| last.name == backend.name && (last.run_id != facts.run_id || last.replid != facts.replid))
+    }
+
+    /// The places of those that say role:master.
+    fn claimants(&self) -> impl Iterator<Item = usize> {
+        self.backends.iter().enumerate().filter(|(_, backend)| backend.health.claim().is_some()).map(|(place, _)| place)
+    }
+
+    fn replid(&self, place: usize) -> Option<&Id> {
+        self.backends[place].health.facts().filter(|facts| facts.role == Role::Master)?.replid.as_ref()
+    }
+
+    fn follows(&self, place: usize, ancestor: Option<&Id>) -> bool {
+        let (Some(id), Some(ancestor)) = (self.replid(place), ancestor) else { return false };
+        self.lineage.follows(id, ancestor, self.rules.max_succession_gap)
+    }
+
+    /// Proof of succession over the last primary.
+    pub fn succeeds_last(&self, place: usize) -> bool {
+        self.follows(place, self.last.and_then(|last| last.replid.as_ref()))
+    }
+
+    fn describe(&self, place: usize) -> String {
+        let id = self.replid(place).map_or("id unknown".into(), Id::to_string);
+        format!("{} ({id})", self.backends[place].name)
+    }
+
+    fn why_nobody(&self) -> String {
+        let reasons: Vec<String> = (0..self.backends.len())
+            .filter_map(|place| {
+                let backend = &self.backends[place];
+                let silent = || match &backend.health.last {
+                    Some((outcome, _)) => outcome.message(),
+                    None => Some("has not been checked yet".into()),
+                };
+                let says_replica =
+                    backend.health.facts().filter(|facts| facts.role == Role::Replica).map(|_| "says role:slave".to_owned());
+                let reason = match backend.health.claim() {
+                    Some(_) => self.ineligible(place)?.to_owned(),
+                    None => silent().or(says_replica)?,
+                };
+                Some(format!("{} {reason}", backend.name))
+            })
+            .collect();
+        format!("no backend is eligible: {}", reasons.join("; "))
+    }
+}
+
+fn names<'a>(backends: impl Iterator<Item = &'a Backend>) -> String {
+    backends.map(|backend| &*backend.name).collect::<Vec<_>>().join(", ")
+}

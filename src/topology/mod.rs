@@ -1,0 +1,27 @@
+//! Which backend is rightly the primary: pure decisions over facts and time. No sockets, no clock, no tokio.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`facts`] | what one check can end with |
+//! | [`health`] | rise and fall of one backend |
+//! | [`lineage`] | who continues whose history: proof of succession |
+//! | [`election`] | the choosing rule |
+//! | [`group`] | the order of events: lost, withdrawn, elected; rivals; stalls |
+//! | [`doubt`] | how often to ask |
+//! | `rivals` | who is barred, and until when |
+//! | `operator` | `mainstay elect`, maintenance |
+//! | [`history`] | failovers and their timelines |
+
+pub mod doubt;
+pub mod election;
+pub mod facts;
+pub mod group;
+pub mod health;
+pub mod history;
+pub mod lineage;
+mod operator;
+mod rivals;
+
+pub use election::{Backend, Rules};
+pub use facts::{Facts, Outcome, Role};
+pub use group::{Cause, Group, Step};
