@@ -71,6 +71,17 @@ impl FromStr for BackendAddress {
     }
 }
 
+impl BindAddress {
+    /// Would the kernel refuse to listen on both?
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        let (Self::Tcp(a), Self::Tcp(b)) = (self, other) else { return self == other };
+        // `[::]` takes IPv4 as well.
+        let covers = |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()));
+        // Port 0 is a new port each time.
+        a.port() == b.port() && a.port() != 0 && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+    }
+}
+
 fn no_url(text: &str) -> Result<(), AddressFault> {
     if text.contains("://") || text.contains('@') {
         return fault(

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -288,24 +288,14 @@ fn names_apart<'n>(sections: &[Section<'_>], names: impl Iterator<Item = &'n Arc
     }
 }
 
-/// Would the kernel refuse `bind` beside one of `taken`?
+/// Notes where the kernel would refuse `bind` beside one of `taken`.
 pub(super) fn binds_apart<'b>(
     walk: &Walk,
     place: &Place,
     bind: &BindAddress,
     taken: impl IntoIterator<Item = (&'b BindAddress, &'b str)>,
 ) {
-    let clash = |other: &BindAddress| match (bind, other) {
-        (BindAddress::Tcp(a), BindAddress::Tcp(b)) => {
-            // `[::]` takes IPv4 as well.
-            let covers = |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()));
-            let same = |a, b| covers(a, b) || covers(b, a);
-            // Port 0 is a new port each time.
-            a.port() == b.port() && a.port() != 0 && same(a.ip(), b.ip())
-        }
-        (a, b) => a == b,
-    };
-    if let Some((other, key)) = taken.into_iter().find(|(other, _)| clash(other)) {
+    if let Some((other, key)) = taken.into_iter().find(|(other, _)| bind.clashes_with(other)) {
         walk.fault(place, format!("{bind} clashes with {other} of {key}"), "give each its own address or port");
     }
 }

@@ -107,13 +107,13 @@ def failover_aborted(stage):
 
 @scenario
 def failover_forced_onto_stopped(stage):
-    """FAILOVER ... FORCE onto a replica that is stopped and behind: a demotes itself and waits. When b goes on it takes over and the
-    writes it had not received are lost."""
+    """FAILOVER ... FORCE onto a replica that is stopped and 20 MB behind: a demotes itself and waits. When b goes on it reads what the
+    kernel held for it, takes over, and the rest of the writes is lost."""
     _, b = stage.primary_with("b")
     stage.begin()
-    with stage.doing("b stopped with SIGSTOP, 50 writes to a"):
+    with stage.doing("b stopped with SIGSTOP, 20 MB written to a"):
         stop(b)
-        stage.write("a", 50)
+        stage.write("a", 400, 50_000)
     failover(stage, "a", "b", "TIMEOUT", 500, "FORCE")
     stage.role("a", "slave")
     stage.look(2 * LOOK)
