@@ -6,10 +6,12 @@
 mod clock;
 mod fence;
 mod status;
+mod wall;
 
 pub use clock::Moment;
 pub use fence::{Epoch, Fence, Passage};
 pub use status::*;
+pub use wall::rfc3339;
 
 /// Where [`fence`] takes its atomics from; a model checker compiles that file with others.
 mod sync {
@@ -44,7 +46,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// What the control side publishes for a group and the data side obeys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The epoch that this route belongs to.
     pub epoch: Epoch,
@@ -168,7 +170,7 @@ pub enum Action {
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no such backend in the group.
+    /// There is no such backend in the group; the sentence names both.
     NoSuchBackend(String),
     /// The rules forbid it; the sentence says which and what to do.
     NotNow(String),

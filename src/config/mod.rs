@@ -1,11 +1,20 @@
-//! The configuration as meant: every value valid, every name found. [`file`] is the same as written, [`validate`] leads from
-//! there to here and finds every fault on the way.
+//! The configuration as meant: every value valid, every name found. [`file`] is the same as written, `validate` leads from
+//! there to here and finds every fault on the way; `print` leads back.
 
+mod address;
+mod credentials;
+mod fault;
 pub mod file;
+pub mod limits;
+mod print;
+mod quick;
 pub mod secret;
+pub mod units;
 mod validate;
 
-pub use validate::{Fault, Faults, load, parse};
+pub use address::AddressFault;
+pub use fault::{Fault, Faults};
+pub use validate::{Environment, load, parse, parse_with};
 
 use std::fmt;
 use std::net::SocketAddr;

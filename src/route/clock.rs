@@ -29,6 +29,11 @@ impl Moment {
         Self(Duration::from_millis(millis))
     }
 
+    /// The moment `micros` microseconds after the origin.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(Duration::from_micros(micros))
+    }
+
     /// Whole microseconds since the origin; what the fence stores in an atomic.
     pub const fn as_micros(self) -> u64 {
         self.0.as_micros() as u64

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{AdminState, Command, Epoch};
+use super::{AdminState, Command, Epoch, Moment};
 
 /// Everything that admin can reach, published anew at each reload.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +92,9 @@ pub struct Status {
 /// A group, as its coordinator last published it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct GroupStatus {
+    /// When this snapshot was taken. Admin adds what has passed since then to the ages in it; absent, they stay as they are.
+    #[serde(skip)]
+    pub taken_at: Option<Moment>,
     /// Its configured name.
     pub name: String,
     /// The epoch in force.

@@ -1,0 +1,44 @@
+# Everything a developer types. `make demo` and `make test` install what is missing (see .ci/install).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint bench
+
+# Where rustup puts cargo; a fresh machine has it in no shell's PATH yet.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+# Some tests hold thousands of sessions: as many descriptors as this machine allows, but no absurd number, for which some
+# servers would reserve memory.
+more_descriptors = hard=$$(ulimit -Hn); \
+	if [ "$$hard" = unlimited ] || [ "$$hard" -gt 65536 ]; then hard=65536; fi; \
+	if [ "$$(ulimit -Sn)" != unlimited ] && [ "$$(ulimit -Sn)" -lt "$$hard" ]; then ulimit -Sn "$$hard"; fi
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+
+build: ## the binary: target/release/mainstay
+	@.ci/install build
+	cargo build --release --locked
+
+demo: ## two failovers on real Redis servers, watched from three sides, in half a minute
+	@.ci/install demo
+	@cargo build --locked --bin mainstay --example demo
+	@target/debug/examples/demo
+
+test: ## unit tests, house rules, and tests on real servers
+	@.ci/install test
+	@$(more_descriptors); cargo test --locked
+
+lint: ## format, clippy, documentation, licences, advisories
+	@.ci/install lint
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	cargo test --locked --test licences
+	@.ci/advisories
+
+bench: ## the tables of the README: throughput, memory of idle sessions, failover (takes long)
+	@.ci/install bench
+	cargo build --release --locked
+	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done

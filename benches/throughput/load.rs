@@ -1,0 +1,227 @@
+//! The load generator: one thread, edge-triggered polling, requests written down beforehand, replies compared and counted in place.
+//!
+//! It must cost little, because it shares the cores with what it measures. redis-benchmark parses every reply into an object and
+//! formats every request; here a request is a slice that many connections share, and a reply is bytes that must look as expected.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::replies::{Expected, Replies};
+use crate::support::client::encode;
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Connections.
+    pub clients: usize,
+    /// Requests that a client sends at once before it waits for all their replies.
+    pub pipeline: usize,
+    /// `GET` or `SET`.
+    pub command: Command,
+    /// Bytes.
+    pub value_len: usize,
+}
+
+/// See [`Workload`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The reply carries the value.
+    Get,
+    /// The request carries the value.
+    Set,
+}
+
+/// What one run measured.
+pub struct Measured<T> {
+    /// Replies received within the window.
+    pub operations: u64,
+    /// How long the window was.
+    pub elapsed: Duration,
+    /// From sending a batch to its last reply, in microseconds, ascending.
+    pub latencies_micros: Vec<u32>,
+    /// What the probe said when the window opened and when it closed.
+    pub probed: (T, T),
+}
+
+/// Different keys, so that Redis does not answer from one cache line.
+const KEYS: usize = 128;
+/// Different batches, shared by all connections.
+const BATCHES: usize = 8;
+/// Without a reply for this long the server is taken for dead.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Workload {
+    /// The name of the n-th key; one set of keys for each length of values.
+    fn key(&self, n: usize) -> String {
+        format!("bench:{}:{:03}", self.value_len, n % KEYS)
+    }
+
+    fn value(&self) -> String {
+        "v".repeat(self.value_len)
+    }
+
+    /// Writes every key, so that each GET finds its value.
+    pub fn fill(&self, address: SocketAddr) -> Result<()> {
+        let mut client = crate::support::client::Client::connect(address, PATIENCE)?;
+        let value = self.value();
+        for n in 0..KEYS {
+            client.ask(&["SET", &self.key(n), &value])?;
+        }
+        Ok(())
+    }
+
+    fn batches(&self) -> Vec<Rc<[u8]>> {
+        let value = self.value();
+        let request = |n: usize| match self.command {
+            Command::Get => encode(&["GET", &self.key(n)]),
+            Command::Set => encode(&["SET", &self.key(n), &value]),
+        };
+        (0..BATCHES).map(|batch| (0..self.pipeline).flat_map(|n| request(batch * self.pipeline + n)).collect()).collect()
+    }
+
+    fn expected(&self) -> Expected {
+        match self.command {
+            Command::Get => Expected::value(self.value_len),
+            Command::Set => Expected::ok(),
+        }
+    }
+}
+
+/// One client.
+struct Connection {
+    stream: TcpStream,
+    /// What it sends, again and again.
+    batch: Rc<[u8]>,
+    /// Bytes of the batch that the kernel has taken.
+    written: usize,
+    /// Replies to the batch that have arrived.
+    replies: Replies,
+    answered: usize,
+    sent_at: Instant,
+}
+
+/// Runs a workload: `warm_up` unmeasured, then `window` measured, then until every client has its replies. `probe` is asked when
+/// the window opens and when it closes.
+pub fn run<T>(
+    address: SocketAddr,
+    workload: Workload,
+    warm_up: Duration,
+    window: Duration,
+    mut probe: impl FnMut() -> Result<T>,
+) -> Result<Measured<T>> {
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(workload.clients);
+    let mut scratch = vec![0; 256 * 1024];
+    let expected = workload.expected();
+    let mut connections = connect(address, workload, &poll)?;
+
+    let mut opened: Option<(Instant, T)> = None;
+    let mut closed: Option<(Duration, T)> = None;
+    let (mut operations, mut latencies_micros) = (0, Vec::with_capacity(1 << 18));
+    let mut unanswered = connections.len();
+    let start = Instant::now();
+    for connection in &mut connections {
+        connection.begin(start)?;
+    }
+    while unanswered > 0 {
+        poll.poll(&mut events, Some(PATIENCE)).or_else(|error| match error.kind() {
+            io::ErrorKind::Interrupted => Ok(()),
+            _ => Err(error),
+        })?;
+        if events.is_empty() {
+            bail!("no reply from {address} for {PATIENCE:?}");
+        }
+        let now = Instant::now();
+        if opened.is_none() && now - start >= warm_up {
+            opened = Some((now, probe()?));
+        }
+        if let Some((since, _)) = &opened
+            && closed.is_none()
+            && now - *since >= window
+        {
+            closed = Some((now - *since, probe()?));
+        }
+        let measuring = opened.is_some() && closed.is_none();
+        for event in &events {
+            let connection = &mut connections[event.token().0];
+            connection.write()?;
+            let replies = connection.read(&mut scratch, &expected).with_context(|| format!("a client of {address}"))?;
+            operations += if measuring { replies as u64 } else { 0 };
+            if connection.answered == workload.pipeline {
+                let done = Instant::now();
+                if measuring {
+                    latencies_micros.push(u32::try_from((done - connection.sent_at).as_micros())?);
+                }
+                if closed.is_some() {
+                    connection.answered = 0;
+                    unanswered -= 1;
+                } else {
+                    connection.begin(done)?;
+                }
+            }
+        }
+    }
+    latencies_micros.sort_unstable();
+    let ((_, before), (elapsed, after)) = opened.zip(closed).context("the window never opened")?;
+    Ok(Measured { operations, elapsed, latencies_micros, probed: (before, after) })
+}
+
+fn connect(address: SocketAddr, workload: Workload, poll: &Poll) -> Result<Vec<Connection>> {
+    let batches = workload.batches();
+    let connection = |n: usize| {
+        let stream =
+            std::net::TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
+        let batch = Rc::clone(&batches[n % BATCHES]);
+        Ok(Connection { stream, batch, written: 0, replies: Replies::default(), answered: 0, sent_at: Instant::now() })
+    };
+    (0..workload.clients).map(connection).collect()
+}
+
+impl Connection {
+    /// Sends the next batch, as far as the kernel takes it.
+    fn begin(&mut self, now: Instant) -> Result<()> {
+        (self.written, self.answered, self.sent_at) = (0, 0, now);
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<()> {
+        while self.written < self.batch.len() {
+            match self.stream.write(&self.batch[self.written..]) {
+                Ok(written) => self.written += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error).context("cannot write"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many replies became complete.
+    fn read(&mut self, scratch: &mut [u8], expected: &Expected) -> Result<usize> {
+        let before = self.answered;
+        loop {
+            match self.stream.read(scratch) {
+                Ok(0) => bail!("the connection was closed in the middle of a round"),
+                Ok(read) => {
+                    self.answered += self.replies.count(&scratch[..read], expected)?;
+                    // A short read has emptied the socket; what comes later is a new edge.
+                    if read < scratch.len() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error).context("cannot read"),
+            }
+        }
+        Ok(self.answered - before)
+    }
+}

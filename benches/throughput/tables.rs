@@ -1,0 +1,83 @@
+//! From figures to tables.
+
+use crate::support::report::Report;
+use crate::support::stats::{Spread, paired_ratios};
+use crate::{Cell, Figures};
+
+/// One figure of a round, by its name in the tables.
+type Column = (&'static str, fn(&Figures) -> f64);
+
+const RATIOS: [Column; 5] = [
+    ("throughput", |figures| figures.throughput),
+    ("p50", |figures| figures.p50),
+    ("p99", |figures| figures.p99),
+    ("proxy CPU/op", |figures| figures.proxy_cpu),
+    ("Redis CPU/op", |figures| figures.redis_cpu),
+];
+
+impl Cell {
+    fn values(&self, target: usize, figure: fn(&Figures) -> f64) -> Vec<f64> {
+        self.figures[target].iter().map(figure).collect()
+    }
+
+    fn median(&self, target: usize, figure: fn(&Figures) -> f64) -> f64 {
+        Spread::of(&self.values(target, figure)).map_or(f64::NAN, |spread| spread.median)
+    }
+
+    fn ratios(&self, above: usize, below: usize, figure: fn(&Figures) -> f64) -> Vec<f64> {
+        paired_ratios(&self.values(above, figure), &self.values(below, figure))
+    }
+}
+
+/// One line while the benchmark runs: throughput and the proxy's CPU.
+pub fn progress(names: &[&str], cell: &Cell) -> String {
+    let target = |(index, name): (usize, &&str)| {
+        let (throughput, cpu) =
+            (cell.median(index, |figures| figures.throughput), cell.median(index, |figures| figures.proxy_cpu));
+        format!("{name} {throughput:.0}/s {cpu:.2} µs")
+    };
+    let targets: Vec<String> = names.iter().enumerate().map(target).collect();
+    format!("{:<22} {}", cell.label, targets.join(" · "))
+}
+
+/// Ratios of the last target to each of the others first, then what they were made of.
+pub fn write(report: &mut Report, names: &[&str], cells: &[Cell]) {
+    let Some((subject, others)) = names.split_last() else { return };
+    for (other, name) in others.iter().enumerate().rev() {
+        report.say(&format!(
+            "**{subject} / {name}**, paired ratios within a round: median (min–max). Clients, command, value ×pipeline."
+        ));
+        let with_proxy = cells.iter().any(|cell| cell.median(other, |figures| figures.proxy_cpu) > 0.0);
+        let columns: Vec<Column> = RATIOS.into_iter().filter(|(name, _)| with_proxy || *name != "proxy CPU/op").collect();
+        let mut head = vec!["workload"];
+        head.extend(columns.iter().map(|(name, _)| *name));
+        let ratio = |ratios: &[f64]| Spread::of(ratios).map_or("–".into(), |spread| spread.to_string());
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for cell in cells {
+            let figures = columns.iter().map(|(_, figure)| ratio(&cell.ratios(others.len(), other, *figure)));
+            rows.push(std::iter::once(cell.label.clone()).chain(figures).collect());
+        }
+        let all = columns.iter().map(|(_, figure)| {
+            let ratios: Vec<f64> = cells.iter().flat_map(|cell| cell.ratios(others.len(), other, *figure)).collect();
+            format!("**{}**", ratio(&ratios))
+        });
+        rows.push(std::iter::once("**all**".to_owned()).chain(all).collect());
+        report.table(&head, &rows);
+    }
+    absolute(report, names, cells);
+}
+
+fn absolute(report: &mut Report, names: &[&str], cells: &[Cell]) {
+    report.say("What the ratios were made of, medians over the rounds: thousand operations a second · p50 / p99 in ms · CPU µs per operation of the proxy + of Redis.");
+    let mut head = vec!["workload"];
+    head.extend(names);
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for cell in cells {
+        let figures = (0..names.len()).map(|target| {
+            let [throughput, p50, p99, proxy, redis] = RATIOS.map(|(_, figure)| cell.median(target, figure));
+            format!("{:.1} · {p50:.2} / {p99:.2} · {proxy:.2} + {redis:.2}", throughput / 1e3)
+        });
+        rows.push(std::iter::once(cell.label.clone()).chain(figures).collect());
+    }
+    report.table(&head, &rows);
+}

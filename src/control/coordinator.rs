@@ -1,0 +1,419 @@
+//! The one owner of a group's state: reports, hints and commands come in, [`Group::step`] says what follows, and the two steps of a
+//! change of primary are carried out in their order:
+//!
+//! 1. *withdraw*: raise the fence, publish a route without a primary, wait until every worker has acknowledged;
+//! 2. *grant*: vouch for the epoch on the fence, publish the new primary.
+//!
+//! It also vouches for the fence while its facts are fresh, and notices when the process stood still: then nothing that it knew counts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::journal::Journal;
+use super::probe::{News, Pace, Probe, Report};
+use super::resolve::Resolver;
+use super::snapshot;
+use crate::config;
+use crate::metrics::Metrics;
+use crate::route::{
+    Action, Command, Endpoint, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Hint, Moment, Primary,
+    Refusal, Route, Vacancy,
+};
+use crate::topology::{Group, Rules, Step};
+
+/// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
+const VOUCH_FOR: Duration = Duration::from_secs(1);
+/// How often it is renewed. Waking up later than [`VOUCH_FOR`] after the last time is a stall.
+const TICK: Duration = Duration::from_millis(100);
+/// Messages that may wait for the coordinator. It answers each in microseconds.
+const INBOX: usize = 256;
+
+/// What `app` holds of a running group.
+pub struct GroupHandle {
+    /// For the workers.
+    pub link: GroupLink,
+    /// For admin.
+    pub entry: GroupEntry,
+    reconfigure: mpsc::Sender<config::Group>,
+    task: JoinHandle<()>,
+}
+
+impl GroupHandle {
+    /// Applies a changed configuration. The name stays.
+    pub async fn reconfigure(&self, group: config::Group) {
+        // The coordinator lives as long as this handle: a panic of its ends the process.
+        let _ = self.reconfigure.send(group).await;
+    }
+
+    /// The epoch in force.
+    pub fn epoch(&self) -> Epoch {
+        self.link.fence.epoch()
+    }
+
+    /// Ends the group: its checks, its coordinator. The fence is no longer renewed.
+    pub fn stop(self) {
+        self.task.abort();
+    }
+}
+
+/// Starts a group at `epoch` for `workers` workers, on the runtime of the control side.
+pub fn spawn(
+    config: config::Group,
+    epoch: Epoch,
+    workers: usize,
+    metrics: &Metrics,
+    events: broadcast::Sender<Event>,
+) -> GroupHandle {
+    let now = Moment::now();
+    let names = backend_names(&config);
+    let group = Group::new(rules(&config), &names, epoch, now);
+    let (route_sender, route) = watch::channel(Arc::new(Route {
+        epoch,
+        primary: Err(Vacancy { since: now, why: "not checked yet".into() }),
+        suspect: false,
+        hold_window: config.hold.window,
+        hold_max_bytes: config.hold.max_bytes,
+        hint_interval: config.check.fast_interval,
+    }));
+    let (hint_sender, hints) = mpsc::channel(INBOX);
+    let (report_sender, reports) = mpsc::channel(INBOX);
+    let (command_sender, commands) = mpsc::channel(INBOX);
+    let (reconfigure, changes) = mpsc::channel(1);
+    let (status_sender, status) =
+        watch::channel(Arc::new(GroupStatus { name: config.name.to_string(), ..GroupStatus::default() }));
+    let (pace, _) = watch::channel(Pace { every: config.check.fast_interval, round: 0 });
+    let link = GroupLink {
+        name: config.name.clone(),
+        route,
+        fence: Arc::new(Fence::new(epoch, workers)),
+        acknowledged: Arc::new(Notify::new()),
+        hints: hint_sender,
+        held_bytes: Arc::new(AtomicU64::new(0)),
+        held: Arc::new(AtomicUsize::new(0)),
+        first_byte: Arc::new(FirstByte::default()),
+    };
+    let entry = GroupEntry { name: config.name.clone(), status, commands: command_sender, held: link.held.clone() };
+    let journal = Journal::new(&config.name, metrics.clone(), events, epoch);
+    let coordinator = Coordinator {
+        config,
+        group,
+        link: link.clone(),
+        route: route_sender,
+        status: status_sender,
+        probes: HashMap::new(),
+        report_sender,
+        pace,
+        endpoints: HashMap::new(),
+        suspect: None,
+        round_at: now,
+        round_due: None,
+        awake: now,
+        journal,
+    };
+    let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));
+    GroupHandle { link, entry, reconfigure, task }
+}
+
+struct Inbox {
+    reports: mpsc::Receiver<Report>,
+    hints: mpsc::Receiver<Hint>,
+    commands: mpsc::Receiver<Command>,
+    changes: mpsc::Receiver<config::Group>,
+}
+
+struct Coordinator {
+    config: config::Group,
+    group: Group,
+    link: GroupLink,
+    route: watch::Sender<Arc<Route>>,
+    status: watch::Sender<Arc<GroupStatus>>,
+    probes: HashMap<Arc<str>, AbortOnDrop>,
+    report_sender: mpsc::Sender<Report>,
+    pace: watch::Sender<Pace>,
+    /// Where each backend last answered.
+    endpoints: HashMap<Arc<str>, Endpoint>,
+    /// A hint is being looked into since then: until a check of the primary that began later has ended.
+    suspect: Option<Moment>,
+    /// When the last round was ordered; at most one in each `fast_interval`.
+    round_at: Moment,
+    round_due: Option<Moment>,
+    /// When the coordinator last ran.
+    awake: Moment,
+    journal: Journal,
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Coordinator {
+    async fn run(mut self, mut inbox: Inbox) {
+        self.start_probes();
+        loop {
+            let wake = self.next_wake();
+            let acknowledged = self.link.acknowledged.clone();
+            enum Woken {
+                Report(Report),
+                Hint(Hint),
+                Command(Command),
+                Change(config::Group),
+                Time,
+            }
+            let woken = tokio::select! {
+                Some(report) = inbox.reports.recv() => Woken::Report(report),
+                Some(hint) = inbox.hints.recv() => Woken::Hint(hint),
+                Some(command) = inbox.commands.recv() => Woken::Command(command),
+                Some(change) = inbox.changes.recv() => Woken::Change(change),
+                () = acknowledged.notified() => Woken::Time,
+                () = sleep_until(wake) => Woken::Time,
+            };
+            let now = Moment::now();
+            self.notice_stall(now);
+            match woken {
+                Woken::Report(report) => self.report(report, now),
+                Woken::Hint(hint) => self.hint(&hint, now),
+                Woken::Command(command) => self.command(command, now),
+                Woken::Change(change) => self.change(change, now),
+                Woken::Time => self.group.refresh(now),
+            }
+            self.carry_out(now);
+            self.order_due_round(now);
+            self.set_pace(now);
+            self.vouch(now);
+            self.show(now);
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let now = Moment::now();
+        let dues = [self.group.doubts_at().filter(|at| *at > now), self.round_due];
+        let nearest = dues.into_iter().flatten().map(|due| due.since(now)).min().unwrap_or(TICK);
+        Instant::now() + nearest.min(TICK)
+    }
+
+    fn notice_stall(&mut self, now: Moment) {
+        let stood = now.since(self.awake);
+        self.awake = now;
+        if stood > VOUCH_FOR {
+            self.journal.stalled(stood);
+            self.group.stalled(now);
+            self.order_round(now);
+        }
+    }
+
+    fn report(&mut self, report: Report, now: Moment) {
+        match report.news {
+            News::Started(at) => self.group.check_started(&report.backend, at),
+            News::Failed(error) => self.journal.own_fault(&report.backend, &error, now),
+            News::Ended { started, outcome, took, endpoint } => {
+                self.journal.check(&report.backend, &outcome, took);
+                if let Some(endpoint) = endpoint {
+                    self.endpoints.insert(report.backend.clone(), endpoint);
+                }
+                self.group.check_ended(&report.backend, started, &outcome, now);
+                let of_primary = self.group.primary() == Some(&report.backend);
+                if of_primary && self.suspect.is_some_and(|since| started >= since) {
+                    self.suspect = None;
+                }
+                if of_primary {
+                    self.publish();
+                }
+            }
+        }
+    }
+
+    fn hint(&mut self, hint: &Hint, now: Moment) {
+        if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
+            return;
+        }
+        self.journal.hint(hint);
+        self.group.hint(now);
+        self.order_round(now);
+        if self.suspect.is_none() {
+            self.suspect = Some(now);
+            self.publish();
+        }
+    }
+
+    /// One check of every backend at once, at most once in each `fast_interval`.
+    fn order_round(&mut self, now: Moment) {
+        let earliest = self.round_at + self.config.check.fast_interval;
+        self.round_due = Some(self.round_due.unwrap_or(earliest).min(earliest).max(now));
+    }
+
+    fn order_due_round(&mut self, now: Moment) {
+        if self.round_due.is_some_and(|due| due <= now) {
+            self.round_due = None;
+            self.round_at = now;
+            // A hint that came since the last round is answered by checks that begin from now on.
+            self.suspect = self.suspect.map(|_| now);
+            self.pace.send_modify(|pace| pace.round += 1);
+        }
+    }
+
+    fn set_pace(&mut self, now: Moment) {
+        let every = self.group.pace(now);
+        self.pace.send_if_modified(|pace| {
+            let changed = pace.every != every;
+            pace.every = every;
+            changed
+        });
+    }
+
+    fn command(&mut self, command: Command, now: Moment) {
+        let known = |name: &str| self.group.backends().iter().any(|backend| &*backend.name == name);
+        let (Action::Elect { backend } | Action::Backend { backend, .. }) = &command.action;
+        let result = if known(backend) {
+            let result = match &command.action {
+                Action::Elect { backend } => self.group.elect(backend, now),
+                Action::Backend { backend, state, force } => self.group.set_admin(backend, *state, *force, now),
+            };
+            result.map_err(Refusal::NotNow)
+        } else {
+            Err(Refusal::NoSuchBackend(format!("group {} has no backend {backend}", self.config.name)))
+        };
+        self.journal.command(&command.action, &result);
+        self.carry_out(now);
+        self.publish();
+        self.show(now);
+        // Who asked may have gone: nothing to do.
+        let _ = command.reply.send(result);
+    }
+
+    fn change(&mut self, config: config::Group, now: Moment) {
+        if config == self.config {
+            return;
+        }
+        let names = backend_names(&config);
+        self.group.reconfigure(rules(&config), &names);
+        let asked_differently = config.check != self.config.check
+            || config.credentials != self.config.credentials
+            || config.resolve_interval != self.config.resolve_interval;
+        self.config = config;
+        if asked_differently {
+            self.probes.clear();
+        }
+        self.start_probes();
+        self.group.refresh(now);
+        self.publish();
+    }
+
+    /// One probe for each backend of the group, a leaving one included, and for no other.
+    fn start_probes(&mut self) {
+        let backends: Vec<Arc<str>> = self.group.backends().iter().map(|backend| backend.name.clone()).collect();
+        let gone: Vec<Arc<str>> = self.probes.keys().filter(|name| !backends.contains(name)).cloned().collect();
+        for name in gone {
+            self.probes.remove(&name);
+            self.endpoints.remove(&name);
+            self.journal.forget(&name);
+        }
+        for address in self.config.backends.clone() {
+            let backend: Arc<str> = address.to_string().into();
+            if self.probes.contains_key(&backend) {
+                continue;
+            }
+            let probe = Probe {
+                backend: backend.clone(),
+                resolver: Resolver::new(address, self.config.resolve_interval),
+                credentials: self.config.credentials.clone(),
+                timeout: self.config.check.timeout,
+                interval: self.config.check.interval,
+                fast_interval: self.config.check.fast_interval,
+                pace: self.pace.subscribe(),
+                reports: self.report_sender.clone(),
+            };
+            self.probes.insert(backend, AbortOnDrop(tokio::spawn(probe.run())));
+        }
+    }
+
+    /// Carries out every step that is due.
+    fn carry_out(&mut self, now: Moment) {
+        while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
+            match &step {
+                Step::Withdraw { epoch, .. } => {
+                    let raised = self.link.fence.raise();
+                    debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
+                    self.suspect = None;
+                    self.publish();
+                }
+                Step::Grant { .. } => {
+                    self.link.first_byte.arm();
+                    self.vouch(now);
+                    self.publish();
+                    self.start_probes();
+                }
+            }
+            self.journal.step(&step, &self.group);
+        }
+        if let Some(micros) = self.link.first_byte.at_micros() {
+            self.group.first_byte(Moment::from_micros(micros));
+        }
+    }
+
+    /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
+    fn vouch(&mut self, now: Moment) {
+        if self.group.vouches() && self.link.fence.renew(now.as_micros(), (now + VOUCH_FOR).as_micros()) {
+            self.route.send_modify(|_| {});
+        }
+    }
+
+    fn publish(&mut self) {
+        let (since, _, why) = self.group.standing();
+        let primary = match self.group.primary().and_then(|name| Some((name, self.endpoints.get(name)?))) {
+            Some((name, endpoint)) => {
+                let drained = |backend: &crate::topology::Backend| {
+                    backend.name == *name && backend.admin == crate::route::AdminState::Drain
+                };
+                let takes_new = !self.group.backends().iter().any(drained);
+                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new })
+            }
+            None => Err(Vacancy { since, why: why.to_owned() }),
+        };
+        let route = Route {
+            epoch: self.group.epoch(),
+            primary,
+            suspect: self.suspect.is_some(),
+            hold_window: self.config.hold.window,
+            hold_max_bytes: self.config.hold.max_bytes,
+            hint_interval: self.config.check.fast_interval,
+        };
+        self.route.send_if_modified(|present| {
+            let changed = **present != route;
+            if changed {
+                *present = Arc::new(route);
+            }
+            changed
+        });
+    }
+
+    fn show(&mut self, now: Moment) {
+        self.journal.watch(&self.group);
+        let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
+        self.journal.measure(&status);
+        self.status.send_replace(Arc::new(status));
+    }
+}
+
+fn backend_names(config: &config::Group) -> Vec<Arc<str>> {
+    config.backends.iter().map(|address| address.to_string().into()).collect()
+}
+
+fn rules(config: &config::Group) -> Rules {
+    Rules {
+        rise: config.check.rise,
+        fall: config.check.fall,
+        interval: config.check.interval,
+        fast_interval: config.check.fast_interval,
+        max_succession_gap: config.max_succession_gap,
+    }
+}

@@ -1,0 +1,19 @@
+//! The IO that drives `topology/`: checks flow in, steps flow out.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`coordinator`] | the one owner of a group's state; carries out withdraw and grant |
+//! | [`probe`] | one task a backend that asks for the facts |
+//! | `wire` | a question and its answer on one connection |
+//! | [`resolve`] | host names |
+//! | `journal` | what is logged, counted and sent to `/api/v1/events` |
+//! | `snapshot` | what `status` shows |
+
+pub mod coordinator;
+mod journal;
+pub mod probe;
+pub mod resolve;
+mod snapshot;
+mod wire;
+
+pub use coordinator::{GroupHandle, spawn};

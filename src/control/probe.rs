@@ -1,0 +1,238 @@
+//! One task a backend: it keeps one connection open and asks for the facts, again and again.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::resolve::Resolver;
+use super::wire::{Fault, Reply, Wire, outcome_of_error};
+use crate::config::Credentials;
+use crate::route::{Endpoint, Moment};
+use crate::topology::Outcome;
+
+/// What is asked in one command where the server takes several sections (Redis 7).
+const INFO: [&str; 6] = ["INFO", "server", "persistence", "stats", "replication", "keyspace"];
+/// The same for older servers: everything, still one answer and so one state of the server.
+const INFO_ALL: [&str; 1] = ["INFO"];
+
+/// How often to ask, as the coordinator wants it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// From the start of one check to the start of the next.
+    pub every: Duration,
+    /// Grows to have one check started at once, even behind a running one.
+    pub round: u64,
+}
+
+/// What a probe tells the coordinator.
+#[derive(Debug)]
+pub struct Report {
+    /// The backend's configured address.
+    pub backend: Arc<str>,
+    /// What happened.
+    pub news: News,
+}
+
+/// See [`Report`].
+#[derive(Debug)]
+pub enum News {
+    /// A check began.
+    Started(Moment),
+    /// The check that began at `started` ended.
+    Ended {
+        /// When it began.
+        started: Moment,
+        /// How it ended.
+        outcome: Outcome,
+        /// How long it took.
+        took: Duration,
+        /// Who answered, or was asked.
+        endpoint: Option<Endpoint>,
+    },
+    /// mainstay itself could not ask; nothing follows for the backend.
+    Failed(std::io::Error),
+}
+
+/// One backend's probe.
+pub struct Probe {
+    /// The backend's configured address.
+    pub backend: Arc<str>,
+    /// Where to.
+    pub resolver: Resolver,
+    /// Who mainstay is there.
+    pub credentials: Option<Credentials>,
+    /// Of one check, connecting included.
+    pub timeout: Duration,
+    /// Checks that found nobody are repeated no sooner.
+    pub interval: Duration,
+    /// No two checks begin closer together, unless a round is ordered.
+    pub fast_interval: Duration,
+    /// How often.
+    pub pace: watch::Receiver<Pace>,
+    /// To the coordinator.
+    pub reports: mpsc::Sender<Report>,
+}
+
+impl Probe {
+    /// Asks until the coordinator is gone.
+    pub async fn run(mut self) {
+        let mut wire: Option<Wire> = None;
+        let mut old_style = false;
+        let mut resolve_again = false;
+        loop {
+            let begun = Instant::now();
+            let round = self.pace.borrow_and_update().round;
+            let started = Moment::now();
+            if !self.report(News::Started(started)).await {
+                return;
+            }
+            let mut tried = None;
+            let result = timeout(self.timeout, self.check(&mut wire, &mut old_style, resolve_again, &mut tried)).await;
+            let result = result.unwrap_or(Err(Fault::Backend(Outcome::Silent)));
+            let endpoint = wire.as_ref().map(|wire| wire.endpoint.clone()).or(tried);
+            let took = begun.elapsed();
+            let (news, silent) = match result {
+                Ok(outcome) => (News::Ended { started, outcome, took, endpoint }, false),
+                Err(Fault::Backend(outcome)) => {
+                    wire = None;
+                    let silent = matches!(outcome, Outcome::Silent);
+                    (News::Ended { started, outcome, took, endpoint }, silent)
+                }
+                Err(Fault::Closed) => {
+                    wire = None;
+                    (News::Ended { started, outcome: Outcome::Closed, took, endpoint }, false)
+                }
+                Err(Fault::Own(error)) => {
+                    wire = None;
+                    (News::Failed(error), false)
+                }
+            };
+            resolve_again = wire.is_none();
+            if !self.report(news).await {
+                return;
+            }
+            if !self.wait(begun, round, silent, &mut wire).await {
+                return;
+            }
+        }
+    }
+
+    async fn report(&self, news: News) -> bool {
+        self.reports.send(Report { backend: self.backend.clone(), news }).await.is_ok()
+    }
+
+    /// Waits for the next check; false when the coordinator is gone.
+    async fn wait(&mut self, begun: Instant, round: u64, silent: bool, wire: &mut Option<Wire>) -> bool {
+        let jitter = jitter();
+        loop {
+            let pace = *self.pace.borrow_and_update();
+            if pace.round > round {
+                return true;
+            }
+            // Silence in doubt is not asked faster: each question waits for its time-out anyway.
+            let every = if silent { pace.every.max(self.interval) } else { pace.every };
+            let due = begun + every.mul_f64(jitter);
+            tokio::select! {
+                () = sleep_until(due) => return true,
+                changed = self.pace.changed() => if changed.is_err() { return false },
+                () = disturbed(wire), if wire.is_some() => {
+                    *wire = None;
+                    // Closed between two checks: ask at once, but do not let a server that always closes set the pace.
+                    sleep_until((begun + self.fast_interval).min(due)).await;
+                    return true;
+                }
+            }
+        }
+    }
+
+    async fn check(
+        &mut self,
+        slot: &mut Option<Wire>,
+        old_style: &mut bool,
+        resolve_again: bool,
+        tried: &mut Option<Endpoint>,
+    ) -> Result<Outcome, Fault> {
+        let endpoints = match self.resolver.endpoints(resolve_again, Moment::now()).await {
+            Ok(endpoints) => endpoints.to_vec(),
+            Err(why) => return Ok(Outcome::NameNotResolved(why)),
+        };
+        // The name leads elsewhere now: what answers at the old address is not this backend any more.
+        if slot.as_ref().is_some_and(|wire| !endpoints.contains(&wire.endpoint)) {
+            *slot = None;
+        }
+        if let Some(wire) = slot {
+            match ask_info(wire, old_style).await {
+                // What is learned from the end of an old connection is little: a new one tells.
+                Err(Fault::Closed) => *slot = None,
+                result => return result,
+            }
+        }
+        let mut fault = Fault::Backend(Outcome::Refused);
+        for endpoint in endpoints {
+            *tried = Some(endpoint.clone());
+            match Wire::connect(endpoint).await {
+                Ok(mut wire) => {
+                    if let Some(refusal) = self.authenticate(&mut wire).await? {
+                        return Ok(refusal);
+                    }
+                    let outcome = ask_info(&mut wire, old_style).await?;
+                    if !matches!(outcome, Outcome::AuthRefused(_) | Outcome::MaxClients | Outcome::ProtectedMode) {
+                        *slot = Some(wire);
+                    }
+                    return Ok(outcome);
+                }
+                Err(other) => fault = other,
+            }
+        }
+        Err(fault)
+    }
+
+    async fn authenticate(&self, wire: &mut Wire) -> Result<Option<Outcome>, Fault> {
+        let Some(credentials) = &self.credentials else { return Ok(None) };
+        let password = credentials.password.expose();
+        let reply = match &credentials.username {
+            Some(username) => wire.ask(&["AUTH", username, password]).await?,
+            None => wire.ask(&["AUTH", password]).await?,
+        };
+        Ok(match reply {
+            Reply::Text(_) => None,
+            Reply::Error(text) => Some(match outcome_of_error(&text) {
+                Outcome::NotRedis(_) => Outcome::AuthRefused(text),
+                other => other,
+            }),
+        })
+    }
+}
+
+async fn ask_info(wire: &mut Wire, old_style: &mut bool) -> Result<Outcome, Fault> {
+    if !*old_style {
+        match wire.ask(&INFO).await? {
+            Reply::Text(text) => return Ok(Outcome::of_info(&text)),
+            Reply::Error(text) if text.starts_with("ERR syntax error") || text.starts_with("ERR wrong number") => {
+                *old_style = true
+            }
+            Reply::Error(text) => return Ok(outcome_of_error(&text)),
+        }
+    }
+    match wire.ask(&INFO_ALL).await? {
+        Reply::Text(text) => Ok(Outcome::of_info(&text)),
+        Reply::Error(text) => Ok(outcome_of_error(&text)),
+    }
+}
+
+async fn disturbed(wire: &mut Option<Wire>) {
+    match wire {
+        Some(wire) => wire.disturbed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A factor from 0.9 to 1.1, so that the checks of a fleet of mainstays do not fall into step.
+fn jitter() -> f64 {
+    // Each RandomState has keys of its own: the hash of nothing is a random number.
+    let random = RandomState::new().build_hasher().finish();
+    0.9 + 0.2 * (random % 1000) as f64 / 1000.0
+}

@@ -1,0 +1,187 @@
+//! One question and one answer at a time, on one connection to a backend. Only what a check needs: no arrays, bounded replies.
+
+use std::io;
+use std::path::PathBuf;
+
+use redis_protocol::resp2::decode::decode;
+use redis_protocol::resp2::encode::extend_encode;
+use redis_protocol::resp2::types::{BytesFrame, OwnedFrame};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::resp::reply::{ErrorKind, error_kind};
+use crate::route::Endpoint;
+use crate::topology::Outcome;
+
+/// A reply larger than this is not an INFO: Redis' whole INFO has some 6 KB, with many replicas and modules some more.
+const REPLY_BYTES_MAX: usize = 256 * 1024;
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A connection to a backend for mainstay's own questions.
+pub struct Wire {
+    stream: Box<dyn Stream>,
+    /// Received, not yet understood.
+    buffer: bytes::BytesMut,
+    /// Where it leads.
+    pub endpoint: Endpoint,
+    /// At least one question was answered on it.
+    pub proven: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Fault {
+    /// It is the backend's, and this is how the check ends.
+    Backend(Outcome),
+    /// The connection is over. On one that has answered before this says little: ask again on a new one.
+    Closed,
+    /// It is mainstay's own (no descriptors, no ports): says nothing of the backend.
+    Own(io::Error),
+}
+
+/// An answer.
+pub enum Reply {
+    /// `+OK`, or a bulk string.
+    Text(String),
+    /// `-...`, without the dash.
+    Error(String),
+}
+
+impl Wire {
+    /// Connects. Has no time limit of its own: a check has one.
+    pub async fn connect(endpoint: Endpoint) -> Result<Self, Fault> {
+        let connected: io::Result<Box<dyn Stream>> = match &endpoint {
+            Endpoint::Tcp(address) => TcpStream::connect(address).await.and_then(|stream| {
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream) as Box<dyn Stream>)
+            }),
+            Endpoint::Unix(path) => {
+                UnixStream::connect(PathBuf::from(&**path)).await.map(|stream| Box::new(stream) as Box<dyn Stream>)
+            }
+        };
+        match connected {
+            Ok(stream) => Ok(Self { stream, buffer: bytes::BytesMut::new(), endpoint, proven: false }),
+            Err(error) => Err(connect_fault(error)),
+        }
+    }
+
+    /// Sends a command and reads its reply.
+    pub async fn ask(&mut self, command: &[&str]) -> Result<Reply, Fault> {
+        let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
+        let mut request = bytes::BytesMut::new();
+        // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
+        extend_encode(&mut request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error)))?;
+        self.stream.write_all(&request).await.map_err(io_fault)?;
+        loop {
+            if let Some(reply) = self.parse()? {
+                self.proven = true;
+                return Ok(reply);
+            }
+            if self.buffer.len() > REPLY_BYTES_MAX {
+                return Err(not_redis(format!("its reply has no end within {REPLY_BYTES_MAX} bytes")));
+            }
+            if self.stream.read_buf(&mut self.buffer).await.map_err(io_fault)? == 0 {
+                return Err(Fault::Closed);
+            }
+        }
+    }
+
+    /// Waits until something happens on an idle connection: it was closed, or says what nobody asked. Either way it is of no more use.
+    pub async fn disturbed(&mut self) {
+        let _ = self.stream.read_buf(&mut self.buffer).await;
+    }
+
+    fn parse(&mut self) -> Result<Option<Reply>, Fault> {
+        let Some(first) = self.buffer.first() else { return Ok(None) };
+        match first {
+            b'$' => self.check_length()?,
+            b'+' | b'-' => {}
+            // A TLS alert record (RFC 8446, section 5.1) is how a TLS server answers plain text.
+            0x15 => return Err(Fault::Backend(Outcome::TlsMismatch)),
+            _ => return Err(not_redis(self.excerpt())),
+        }
+        match decode(&self.buffer) {
+            Ok(None) => Ok(None),
+            Ok(Some((frame, used))) => {
+                let _ = self.buffer.split_to(used);
+                match frame {
+                    OwnedFrame::SimpleString(text) | OwnedFrame::BulkString(text) => {
+                        Ok(Some(Reply::Text(String::from_utf8_lossy(&text).into_owned())))
+                    }
+                    OwnedFrame::Error(text) => Ok(Some(Reply::Error(text))),
+                    OwnedFrame::Null | OwnedFrame::Integer(_) | OwnedFrame::Array(_) => {
+                        Err(not_redis("a reply of the wrong kind".into()))
+                    }
+                }
+            }
+            Err(_) => Err(not_redis(self.excerpt())),
+        }
+    }
+
+    /// Refuses a bulk string at its announcement, before a byte of it is kept.
+    fn check_length(&self) -> Result<(), Fault> {
+        let line = self.buffer[1..].split(|byte| *byte == b'\r').next().unwrap_or(&[]);
+        let announced = std::str::from_utf8(line).ok().and_then(|digits| digits.parse::<usize>().ok());
+        match announced {
+            Some(bytes) if bytes > REPLY_BYTES_MAX => Err(not_redis(format!("a reply of {bytes} bytes"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn excerpt(&self) -> String {
+        let start = &self.buffer[..self.buffer.len().min(32)];
+        format!("it said \"{}\"", start.escape_ascii())
+    }
+}
+
+fn not_redis(why: String) -> Fault {
+    Fault::Backend(Outcome::NotRedis(why))
+}
+
+fn connect_fault(error: io::Error) -> Fault {
+    if is_own(&error) {
+        return Fault::Own(error);
+    }
+    Fault::Backend(match error.kind() {
+        // A unix socket that is not there is a port where nobody listens.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Outcome::Refused,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Outcome::Closed,
+        // Unreachable hosts and networks: nothing was heard of the server itself.
+        _ => Outcome::Silent,
+    })
+}
+
+fn io_fault(error: io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Fault::Backend(Outcome::Silent)
+        }
+        _ => Fault::Closed,
+    }
+}
+
+/// Errors of this process or machine: descriptors (EMFILE, ENFILE), memory (ENOBUFS, ENOMEM), local ports (EADDRNOTAVAIL).
+fn is_own(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| own.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// How a check ends that was answered with an error.
+pub fn outcome_of_error(text: &str) -> Outcome {
+    match error_kind(text) {
+        ErrorKind::Loading => Outcome::Loading,
+        ErrorKind::Busy => Outcome::Busy,
+        ErrorKind::Auth => Outcome::AuthRefused(excerpt(text)),
+        ErrorKind::NoPermission => Outcome::NotPermitted(excerpt(text)),
+        ErrorKind::MaxClients => Outcome::MaxClients,
+        ErrorKind::ProtectedMode => Outcome::ProtectedMode,
+        ErrorKind::MasterDown | ErrorKind::Other => Outcome::NotRedis(format!("to INFO it said \"{}\"", excerpt(text))),
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(160).filter(|character| !character.is_control()).collect()
+}

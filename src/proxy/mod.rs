@@ -1,0 +1,23 @@
+//! The data path: from accept to close.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`acceptor`] | the accepting thread: `max_connections`, descriptors, which worker gets a socket |
+//! | [`bind`] | listening sockets: bound, or handed over by systemd |
+//! | [`worker`] | one thread, one runtime; what it is told |
+//! | [`lanes`] | what a worker has of one group: its route, its sessions, its parked queue |
+//! | [`policy`] | what a listener was configured to be, and whether a client is attached, parked or refused |
+//! | [`session`] | the lifecycle: accept → park → attach → splice → end |
+//! | [`splice`] | bytes between client and upstream, fence and hints on the way |
+//! | [`upstream`] | connecting to a backend |
+//! | [`transport`] | TCP and unix sockets in one enum, with abort and lingering close |
+
+pub mod acceptor;
+pub mod bind;
+pub mod lanes;
+pub mod policy;
+pub mod session;
+pub mod splice;
+pub mod transport;
+pub mod upstream;
+pub mod worker;

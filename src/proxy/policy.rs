@@ -1,0 +1,80 @@
+//! What a listener was configured to be, immutable: a reload makes another one, sessions keep theirs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::metrics::ListenerMetrics;
+use crate::route::{ListenerEntry, Moment, Route};
+
+/// One listener's rules for its sessions.
+#[derive(Debug)]
+pub struct Policy {
+    /// Name, address, group, limit, and the count of open sessions.
+    pub listener: Arc<ListenerEntry>,
+    /// To a backend.
+    pub connect_timeout: Duration,
+    /// Without a byte in either direction.
+    pub idle_timeout: Duration,
+    /// Quiet time before the first keepalive probe, on both sides.
+    pub keepalive: Duration,
+    /// Resolved handles.
+    pub metrics: ListenerMetrics,
+}
+
+/// What becomes of a client that has no upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Connect it.
+    Attach,
+    /// Let it wait.
+    Park,
+    /// The window is over: close it at once.
+    Refuse,
+}
+
+/// Park, attach or refuse: the one place where this is decided. `waiting_since`: when this client began to wait.
+pub fn admission(route: &Route, waiting_since: Moment, now: Moment) -> Admission {
+    match &route.primary {
+        Ok(primary) if primary.takes_new && !route.suspect => Admission::Attach,
+        // There is a primary, but this client may not, or could not, be connected to it: its own waiting time counts.
+        Ok(_) if now < waiting_since + route.hold_window => Admission::Park,
+        Err(vacancy) if now < vacancy.since + route.hold_window => Admission::Park,
+        Ok(_) | Err(_) => Admission::Refuse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{Endpoint, Primary, Vacancy};
+
+    fn route(primary: Result<Primary, Vacancy>, suspect: bool) -> Route {
+        Route {
+            epoch: 0,
+            primary,
+            suspect,
+            hold_window: Duration::from_millis(100),
+            hold_max_bytes: 1,
+            hint_interval: Duration::from_millis(50),
+        }
+    }
+
+    #[test]
+    fn the_window_counts_from_the_loss_of_the_primary_and_not_per_client() {
+        let at = Moment::from_millis;
+        let vacant = route(Err(Vacancy { since: at(1000), why: String::new() }), false);
+        assert_eq!(admission(&vacant, at(1099), at(1099)), Admission::Park);
+        assert_eq!(admission(&vacant, at(1099), at(1100)), Admission::Refuse);
+    }
+
+    #[test]
+    fn a_suspected_or_draining_primary_takes_nobody_new_for_as_long_as_the_window() {
+        let at = Moment::from_millis;
+        let primary = |takes_new| Primary { backend: "a".into(), endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), takes_new };
+        assert_eq!(admission(&route(Ok(primary(true)), false), at(0), at(9999)), Admission::Attach);
+        for route in [route(Ok(primary(true)), true), route(Ok(primary(false)), false)] {
+            assert_eq!(admission(&route, at(0), at(99)), Admission::Park);
+            assert_eq!(admission(&route, at(0), at(100)), Admission::Refuse);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! TCP and unix sockets in one enum.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::RecvFlags;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// How long input is discarded after mainstay has shut down writing. Closing with unread input resets the connection, and what was
+/// sent last is lost.
+const LINGER_FOR: Duration = Duration::from_secs(1);
+/// How much input is discarded.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// An accepted socket on its way to a worker.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Non-blocking.
+    Tcp(std::net::TcpStream),
+    /// Non-blocking.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// A connection to a client or to a backend.
+#[derive(Debug)]
+pub enum Stream {
+    /// IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Registers an accepted socket with this thread's runtime.
+    pub fn from_accepted(accepted: Accepted) -> io::Result<Self> {
+        Ok(match accepted {
+            Accepted::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream)?),
+            Accepted::Unix(stream) => Self::Unix(UnixStream::from_std(stream)?),
+        })
+    }
+
+    /// Reads into `buffer`; 0 bytes are the end.
+    #[inline]
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let result = match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+        };
+        result.map_ok(|()| buffer.filled().len())
+    }
+
+    /// Writes what the kernel takes.
+    #[inline]
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    /// Writes what the kernel takes at once, outside of any task.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Asks the kernel for what has arrived, outside of any task and whatever the runtime believes about readiness.
+    pub fn receive_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(self.as_fd(), buffer, RecvFlags::DONTWAIT)?.0)
+    }
+
+    /// The peer has closed its side, or is gone, although what it sent before may still wait to be read.
+    pub fn peer_has_closed(&self) -> bool {
+        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let mut fds = [PollFd::from_borrowed_fd(self.as_fd(), gone)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&at_once)).is_ok_and(|_| fds[0].revents().intersects(gone))
+    }
+
+    /// No more will be written; what was written is delivered.
+    pub fn shut_down_writing(&self) {
+        // The peer may have gone first: then there is nobody to tell.
+        let _ = SockRef::from(self).shutdown(Shutdown::Write);
+    }
+
+    /// Ends the connection so that nothing unsent is delivered: TCP resets. What a unix socket took is with its reader already.
+    pub fn abort(self) {
+        // Without the option the close below would deliver the send queue; the only error is a socket that is gone already.
+        let _ = SockRef::from(&self).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Says `word` as far as the client takes it, shuts down writing, discards input for a bounded time, closes.
+    pub async fn close_lingering(mut self, word: &[u8]) {
+        let _ = self.try_write(word);
+        self.shut_down_writing();
+        let discard = async {
+            let mut discarded = 0;
+            let mut buffer = [0; 512];
+            while discarded < LINGER_BYTES_MAX {
+                match self.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => discarded += read,
+                }
+            }
+        };
+        // Out of time: the peer gets what a plain close gives.
+        let _ = tokio::time::timeout(LINGER_FOR, discard).await;
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer).await,
+            Self::Unix(stream) => stream.read(buffer).await,
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// No delay, and keepalive with real timings instead of the kernel's two hours: quiet for `keepalive`, then three probes within
+/// another such time. On a listening socket all that it accepts inherits this (tcp(7) says so of Linux for these options).
+pub fn tune(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
+    let between = (keepalive / 3).max(Duration::from_secs(1));
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(keepalive.max(Duration::from_secs(1))).with_interval(between).with_retries(3),
+    )
+}

@@ -1,0 +1,30 @@
+//! Connecting to a backend.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpSocket, UnixStream};
+use tokio::time::timeout;
+
+use super::policy::Policy;
+use super::transport::{Stream, tune};
+use crate::route::Endpoint;
+
+/// Connects within the policy's `connect_timeout`.
+pub async fn connect(endpoint: &Endpoint, policy: &Policy) -> io::Result<Stream> {
+    let connecting = async {
+        match endpoint {
+            Endpoint::Tcp(address) => connect_tcp(*address, policy.keepalive).await,
+            Endpoint::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+        }
+    };
+    timeout(policy.connect_timeout, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn connect_tcp(address: SocketAddr, keepalive: Duration) -> io::Result<Stream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    tune(&SockRef::from(&socket), keepalive)?;
+    Ok(Stream::Tcp(socket.connect(address).await?))
+}

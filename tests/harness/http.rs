@@ -1,0 +1,55 @@
+//! Just enough HTTP to ask mainstay's admin address.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Status code and body; `None` when nobody answers.
+pub fn ask(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let code = head.split(' ').nth(1)?.parse().ok()?;
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    Some((code, if chunked { unchunk(body) } else { body.to_owned() }))
+}
+
+/// A stream of server-sent events, line by line until the deadline: those that begin with `data:`, without it.
+pub fn events(address: &str, path: &str, span: Duration) -> Vec<String> {
+    let Ok(mut stream) = TcpStream::connect(address) else { return Vec::new() };
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
+    let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let (begun, mut all) = (std::time::Instant::now(), Vec::new());
+    while begun.elapsed() < span {
+        let mut chunk = [0; 4096];
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => all.extend_from_slice(&chunk[..length]),
+            Err(_) => {}
+        }
+    }
+    let text = String::from_utf8_lossy(&all).into_owned();
+    text.lines().filter_map(|line| line.strip_prefix("data:")).map(|line| line.trim().to_owned()).collect()
+}
+
+fn unchunk(body: &str) -> String {
+    let (mut rest, mut whole) = (body, String::new());
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
+        if size == 0 || after.len() < size {
+            break;
+        }
+        whole.push_str(&after[..size]);
+        rest = after[size..].trim_start_matches("\r\n");
+    }
+    whole
+}

@@ -1,0 +1,57 @@
+//! What the tests on real servers share: a Redis, a Sentinel, a mainstay, a client, each a process or a socket with a deadline.
+//!
+//! Plain std on purpose: threads and blocking sockets read from top to bottom, and a test that hangs names the line it hangs in.
+//! Whatever a test starts ends with it: dropping kills exactly that process, and each process asks the kernel to be killed
+//! when the thread that started it ends (see [`process`]). So start processes from the test itself, not from a helper thread.
+#![allow(dead_code, unused_imports)] // each test binary uses its part
+
+pub mod client;
+pub mod expected;
+pub mod http;
+pub mod log;
+pub mod mainstay;
+pub mod ports;
+pub mod process;
+pub mod recorder;
+pub mod redis;
+pub mod sentinel;
+pub mod setup;
+
+pub use client::{Client, Gone, Reply};
+pub use mainstay::Mainstay;
+pub use ports::free_port;
+pub use process::Process;
+pub use recorder::Recorder;
+pub use redis::Redis;
+pub use sentinel::Sentinels;
+pub use setup::Setup;
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take on a busy machine. Long, because nobody waits for it when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds, and fails the test with `what` when it does not within `deadline`.
+#[track_caller]
+pub fn wait_until(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < deadline, "waited {deadline:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Fails the test with `what` when `condition` does not hold all the time for `span`.
+#[track_caller]
+pub fn stays(span: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while begun.elapsed() < span {
+        assert!(condition(), "after {:?} it was no longer true that {what}", begun.elapsed());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Milliseconds, short to write.
+pub const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}

@@ -1,0 +1,52 @@
+//! Real Sentinels that watch a primary.
+
+use std::fs::{self, File};
+
+use tempfile::TempDir;
+
+use super::{Client, PATIENCE, Process, Redis, free_port, wait_until};
+
+/// Several Sentinels that know each other. End with the test.
+pub struct Sentinels {
+    ports: Vec<u16>,
+    _processes: Vec<Process>,
+    _dirs: Vec<TempDir>,
+}
+
+impl Sentinels {
+    /// Starts `count` that watch `primary` under the name `jobs`, and waits until they know each other and its replicas.
+    pub fn start(count: usize, quorum: usize, primary: &Redis, replicas: usize, down_after_ms: u64) -> Self {
+        let (mut ports, mut processes, mut dirs) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (dir, port) = (tempfile::tempdir().expect("a folder for temporary files"), free_port());
+            let text = format!(
+                "port {port}\nbind 127.0.0.1\ndaemonize no\nlogfile sentinel.log\n\
+                 sentinel monitor jobs {} {} {quorum}\nsentinel down-after-milliseconds jobs {down_after_ms}\n\
+                 sentinel failover-timeout jobs 10000\n",
+                primary.host, primary.port
+            );
+            fs::write(dir.path().join("sentinel.conf"), text).expect("the folder can be written");
+            let output = File::create(dir.path().join("output")).expect("the folder can be written");
+            let mut command = Process::command("redis-server");
+            command.args(["sentinel.conf", "--sentinel"]).current_dir(dir.path()).stdout(output);
+            processes.push(Process::spawn(&mut command));
+            ports.push(port);
+            dirs.push(dir);
+        }
+        let sentinels = Self { ports, _processes: processes, _dirs: dirs };
+        let knows = |port: u16| {
+            let Ok(mut client) = Client::try_connect(&format!("127.0.0.1:{port}")) else { return false };
+            let mut entries = |what| client.ask(&["SENTINEL", what, "jobs"]).map_or(0, |reply| reply.items().len());
+            entries("SENTINELS") == count - 1 && entries("REPLICAS") == replicas
+        };
+        wait_until(PATIENCE, "the Sentinels know each other", || sentinels.ports.iter().all(|port| knows(*port)));
+        sentinels
+    }
+
+    /// The port of the primary that the first one names.
+    pub fn primary(&self) -> Option<u16> {
+        let mut client = Client::try_connect(&format!("127.0.0.1:{}", self.ports[0])).ok()?;
+        let reply = client.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "jobs"]).ok()?;
+        reply.items().get(1)?.text().parse().ok()
+    }
+}
