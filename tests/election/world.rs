@@ -328,7 +328,7 @@ impl World {
         match rule {
             Rule::Operator => {}
             Rule::Proof => {
-                let over_claimant = || self.claimants().any(|other| fits(other));
+                let over_claimant = || self.claimants().any(fits);
                 assert!(last.is_some_and(fits) || over_claimant(), "S4: {to} was elected by proof of what is not true");
             }
             Rule::Only => {
