@@ -1,4 +1,5 @@
-"""The scenarios of promotions, planned and not; those of ids that change and of restarts are in restarts.py. A function's docstring becomes the `about` of its recording.
+"""The scenarios of promotions, planned and not; those of ids that change and of restarts are in restarts.py. A function's docstring
+becomes the `about` of its recording.
 
 a is the primary at the start. `begin` starts the observer; what went before is not recorded. Notes mark the phases: a test that
 replays a recording asks what was decided before each note and at the end.
