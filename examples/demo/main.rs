@@ -139,7 +139,7 @@ fn settle(stage: &Stage, cast: &Cast, timeline: &Timeline, workload: &Workload, 
 
 fn summary(cast: &Cast, timeline: &Timeline, total: u64, acts: &[(&str, Tally)]) -> Result<(), Box<dyn Error>> {
     timeline.heading("Summary", "What mainstay says now (mainstay status):");
-    timeline.say(cast::mainstay_status(cast.admin_port)?.trim_end());
+    timeline.print(&cast::mainstay_status(cast.admin_port)?);
     timeline.say(&format!("\nWhat the {CLIENTS} clients saw:\n"));
     for (act, tally) in acts {
         let errors: Vec<String> = tally.errors.iter().map(|(what, count)| format!("{count} x {what}")).collect();

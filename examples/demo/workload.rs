@@ -30,7 +30,7 @@ pub struct Tally {
     pub acknowledged: u64,
     /// What went wrong, and how often.
     pub errors: BTreeMap<String, u64>,
-    /// The longest time that one client was without an answer, and how many were without one for 5 ms or more.
+    /// The longest time that one client was without an answer.
     pub longest_pause: Duration,
     /// Clients that had an error and have not been answered since.
     waiting: u64,
@@ -90,10 +90,12 @@ struct Client {
 impl Client {
     fn run(mut self) {
         while !self.is_done() {
-            if let Err(error) = self.write_over_one_connection() {
-                self.failed(&error);
+            let Err(error) = self.write_over_one_connection() else { continue };
+            // The first new connection at once, the next ones with a pause, as client libraries do.
+            if self.failed {
                 thread::sleep(PAUSE_BETWEEN_CONNECTS);
             }
+            self.failed(&error);
         }
     }
 
