@@ -47,6 +47,8 @@ pub struct Lanes {
     hinted_at: Cell<Option<Moment>>,
     stopping: Cell<bool>,
     finished: Notify,
+    /// The first session has come: from now on time matters.
+    entered: Notify,
     metrics: HoldMetrics,
 }
 
@@ -66,6 +68,7 @@ impl Lanes {
             hinted_at: Cell::new(None),
             stopping: Cell::new(false),
             finished: Notify::new(),
+            entered: Notify::new(),
             metrics,
         }
     }
@@ -83,6 +86,7 @@ impl Lanes {
             tokio::select! {
                 changed = route.changed() => if changed.is_err() { return },
                 _ = ticks.tick(), if busy => self.tick().await,
+                () = self.entered.notified(), if !busy => {}
                 () = self.finished.notified() => return,
             }
         }
@@ -136,7 +140,11 @@ impl Lanes {
 
     /// A session begins.
     pub fn enter(&self, session: &Rc<Session>) -> usize {
-        self.sessions.borrow_mut().insert(session.clone())
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions.is_empty() {
+            self.entered.notify_one();
+        }
+        sessions.insert(session.clone())
     }
 
     /// A session has ended; its place is free, though its client may still be lingering.

@@ -261,7 +261,7 @@ impl Splice {
                     _ => break,
                 }
             }
-            match client.try_write(to_client.pending()) {
+            match client.send_now(to_client.pending()) {
                 Ok(bytes) if bytes > 0 => {
                     to_client.took(bytes);
                     passed_on += bytes;

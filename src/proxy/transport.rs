@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -66,12 +66,10 @@ impl Stream {
         }
     }
 
-    /// Writes what the kernel takes at once, outside of any task.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
-        }
+    /// Writes what the kernel takes at once, outside of any task and whatever the runtime believes about readiness: of a socket that
+    /// was just registered it believes nothing yet, and its `try_write` would write nothing.
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self.as_fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
     }
 
     /// Asks the kernel for what has arrived, outside of any task and whatever the runtime believes about readiness.
@@ -101,7 +99,7 @@ impl Stream {
 
     /// Says `word` as far as the client takes it, shuts down writing, discards input for a bounded time, closes.
     pub async fn close_lingering(mut self, word: &[u8]) {
-        let _ = self.try_write(word);
+        let _ = self.send_now(word);
         self.shut_down_writing();
         let discard = async {
             let mut discarded = 0;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::election::Bar;
+use super::election::{Backend, Bar};
 use super::facts::Role;
 use super::group::Group;
 
@@ -50,8 +50,12 @@ impl Group {
             && (self.backends[place].bar == Some(Bar::Overruled) || !self.ballot().succeeds_last(place))
     }
 
-    /// The rivals of the present primary.
+    /// The rivals of the present primary. What a backend said before the election is no news of it: after a planned failover the old
+    /// primary's last word is still role:master, until it is asked again.
     pub fn rivals(&self) -> impl Iterator<Item = &Arc<str>> {
-        (0..self.backends.len()).filter(|place| self.is_rival(*place)).map(|place| &self.backends[place].name)
+        let (elected, ..) = self.standing();
+        let heard_since = move |backend: &Backend| backend.health.facts_at().is_some_and(|at| at > elected);
+        let rivals = (0..self.backends.len()).filter(move |place| self.is_rival(*place) && heard_since(&self.backends[*place]));
+        rivals.map(|place| &self.backends[place].name)
     }
 }

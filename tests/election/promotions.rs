@@ -24,7 +24,7 @@ fn an_old_primary_takes_over_again_when_its_successor_was_made_its_replica() {
     let mut play = Replay::of("promoted_beside_living");
     play.until("REPLICAOF a to b");
     play.story();
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story().first().map(String::as_str), Some("2: b lost, demoted"));
     assert_eq!((play.primary(), play.epoch()), (Some("a"), 2), "{}", play.group.standing().2);
 }
@@ -35,7 +35,7 @@ fn of_two_promoted_at_once_the_first_heard_is_followed_and_the_other_never() {
     play.until("a killed");
     assert_eq!(play.story(), ["0: a elected, only", "1: a lost, succeeded", "1: b elected, proof"]);
     assert_eq!(play.rivals(), ["a", "c"]);
-    play.to_the_end();
+    play.finish();
     assert!(play.story().is_empty());
     assert_eq!(play.rivals(), ["c"]);
 }
@@ -45,7 +45,7 @@ fn a_second_promotion_from_the_same_history_is_a_sibling_and_moves_nothing() {
     let mut play = Replay::of("promoted_one_after_the_other");
     play.until("REPLICAOF NO ONE to c");
     assert_eq!(play.story(), ["0: a elected, only", "1: a lost, succeeded", "1: b elected, proof"]);
-    play.to_the_end();
+    play.finish();
     assert!(play.story().is_empty());
     assert_eq!((play.primary(), play.rivals()), (Some("b"), vec!["a", "c"]));
 }
@@ -65,7 +65,7 @@ fn a_backup_replica_promoted_farther_behind_than_allowed_is_a_rival_even_after_t
     play.until("a killed");
     assert_eq!(play.story(), ["0: a elected, only"]);
     assert_eq!((play.rule(), play.rivals()), ("only", vec!["b"]));
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story(), ["1: a lost, down"]);
     assert_eq!((play.primary(), play.rule()), (None, "nobody"));
     let now = play.moment();
@@ -78,7 +78,7 @@ fn a_backup_replica_promoted_farther_behind_than_allowed_is_a_rival_even_after_t
 #[test]
 fn a_replica_of_priority_0_that_is_promoted_beside_a_living_primary_is_a_rival() {
     let mut play = Replay::of("promoted_with_priority_zero");
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story(), ["0: a elected, only"]);
     assert_eq!(play.rivals(), ["b"]);
 }
@@ -91,7 +91,7 @@ fn after_a_crash_the_replica_that_somebody_promotes_is_followed() {
     play.until("REPLICAOF NO ONE to b");
     assert_eq!(play.story(), ["1: a lost, down"]);
     assert_eq!((play.primary(), play.rule()), (None, "nobody"));
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story(), ["1: b elected, proof"]);
     assert!(play.rivals().is_empty());
 }
@@ -100,7 +100,7 @@ fn after_a_crash_the_replica_that_somebody_promotes_is_followed() {
 #[test]
 fn an_offset_that_is_older_than_the_promotion_makes_no_negative_loss() {
     let mut play = Replay::of("crash_and_promotion_by_hand");
-    play.to_the_end();
+    play.finish();
     assert!(play.lost_bytes().is_some_and(|lost| lost < 1000), "{:?}", play.lost_bytes());
 }
 
@@ -109,7 +109,7 @@ fn after_a_crash_under_sentinel_its_choice_is_followed_and_the_old_primary_comin
     let mut play = Replay::of("sentinel_crash");
     play.until("a started as master without RDB");
     assert_eq!(play.story(), ["0: a elected, only", "1: a lost, down", "1: b elected, proof"]);
-    play.to_the_end();
+    play.finish();
     assert!(play.story().is_empty(), "neither as a master nor as a replica does it move traffic");
     assert!(play.rivals().is_empty());
 }
@@ -124,7 +124,7 @@ fn a_primary_that_was_stopped_and_replaced_is_a_rival_when_it_goes_on() {
     play.until("REPLICAOF b to a");
     assert!(play.story().is_empty());
     assert_eq!(play.rivals(), ["a"]);
-    play.to_the_end();
+    play.finish();
     assert!(play.story().is_empty());
     assert!(play.rivals().is_empty());
 }
@@ -136,7 +136,7 @@ fn a_replica_behind_a_replica_follows_into_the_new_history_and_may_succeed_it() 
     assert_eq!(play.story(), ["0: a elected, only", "1: a lost, down"]);
     play.until("REPLICAOF NO ONE to c");
     assert_eq!(play.story(), ["1: b elected, proof"]);
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story(), ["2: b lost, succeeded", "2: c elected, proof"]);
 }
 
@@ -151,7 +151,7 @@ fn full_resyncs_after_a_promotion_take_no_proof_away() {
     assert!(play.rivals().is_empty());
     play.until("REPLICAOF c to b");
     assert_eq!(play.story(), ["2: b lost, succeeded", "2: c elected, proof"]);
-    play.to_the_end();
+    play.finish();
     assert!(play.story().is_empty());
     assert_eq!((play.primary(), play.epoch()), (Some("c"), 2));
 }

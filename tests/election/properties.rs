@@ -44,7 +44,7 @@ fn play(events: &[Event]) -> World {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2000, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 512, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn no_two_backends_hold_a_group_at_once_no_epoch_shrinks_and_no_tie_moves_traffic(events in events()) {

@@ -84,7 +84,7 @@ impl Replay {
     }
 
     /// Goes on to the end.
-    pub fn to_the_end(&mut self) -> &mut Self {
+    pub fn finish(&mut self) -> &mut Self {
         while self.next < self.lines.len() {
             self.line();
         }

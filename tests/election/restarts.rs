@@ -8,7 +8,7 @@ fn a_replica_restarted_as_master_from_its_file_is_a_rival_though_it_names_the_pr
     play.until("REPLICAOF a to b");
     assert_eq!(play.story(), ["0: a elected, only"]);
     assert_eq!(play.rivals(), ["b"]);
-    play.to_the_end();
+    play.finish();
     assert!(play.story().is_empty());
     assert!(play.rivals().is_empty());
     assert!(play.group.backends().iter().all(|backend| backend.bar.is_none()), "a replica in the lineage is no rival any more");
@@ -20,7 +20,7 @@ fn a_replica_restarted_as_replica_and_promoted_before_it_received_a_byte_is_foll
     let mut play = Replay::of("replica_restarted_then_promoted");
     play.until("REPLICAOF NO ONE to b");
     assert_eq!(play.story(), ["0: a elected, only"]);
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story(), ["1: a lost, succeeded", "1: b elected, proof"]);
     assert_eq!(play.lost_bytes(), Some(0));
 }
@@ -38,11 +38,11 @@ fn an_old_primary_restarted_as_master_never_takes_the_traffic_back() {
         if name == "old_primary_restarted_from_rdb" {
             play.until("REPLICAOF b to a");
         } else {
-            play.to_the_end();
+            play.finish();
         }
         assert!(play.story().is_empty(), "{name}");
         assert_eq!(play.rivals(), ["a"], "{name}");
-        play.to_the_end();
+        play.finish();
         assert!(play.story().is_empty(), "{name}");
     }
 }
@@ -53,7 +53,7 @@ fn a_primary_restarted_with_its_file_is_elected_again_as_the_only_one() {
         let mut play = Replay::of(name);
         play.until("a started");
         assert_eq!(play.story(), ["0: a elected, only", "1: a lost, down"], "{name}");
-        play.to_the_end();
+        play.finish();
         assert_eq!(play.story(), ["1: a elected, only"], "{name}");
         assert_eq!(play.returned_empty, None, "{name}");
     }
@@ -62,7 +62,7 @@ fn a_primary_restarted_with_its_file_is_elected_again_as_the_only_one() {
 #[test]
 fn a_primary_restarted_without_its_file_is_elected_again_and_reported_empty() {
     let mut play = Replay::of("primary_restarted_without_rdb");
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story(), ["0: a elected, only", "1: a lost, down", "1: a elected, only"]);
     assert!(play.returned_empty.is_some());
 }
@@ -71,7 +71,7 @@ fn a_primary_restarted_without_its_file_is_elected_again_and_reported_empty() {
 #[test]
 fn a_primary_without_replicas_that_returns_without_its_file_is_reported_empty() {
     let mut play = Replay::of("sole_primary_restarted_without_rdb");
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story(), ["0: a elected, only", "1: a lost, down", "1: a elected, only"]);
     assert!(play.returned_empty.is_some());
 }
@@ -81,7 +81,7 @@ fn a_replica_promoted_beside_a_restarted_primary_succeeds_its_new_id() {
     let mut play = Replay::of("old_primary_back_first");
     play.until("REPLICAOF NO ONE to b");
     assert_eq!(play.story(), ["0: a elected, only", "1: a lost, down", "1: a elected, only"]);
-    play.to_the_end();
+    play.finish();
     assert_eq!(play.story(), ["2: a lost, succeeded", "2: b elected, proof"]);
     assert_eq!(play.rivals(), ["a"]);
 }
@@ -89,7 +89,7 @@ fn a_replica_promoted_beside_a_restarted_primary_succeeds_its_new_id() {
 #[test]
 fn a_primary_that_loads_after_its_restart_is_not_elected_before_its_data_is_in_memory() {
     let mut play = Replay::of("loading_primary");
-    play.to_the_end();
+    play.finish();
     let elected = play.failover().elected.expect("a is back").as_millis();
     assert!(play.story().ends_with(&["1: a elected, only".into()]));
     assert_eq!(play.returned_empty, None, "what it said while loading is no measure");

@@ -12,7 +12,7 @@ fn of_two_strangers_at_the_start_the_one_that_the_others_follow_is_elected() {
         play.until("REPLICAOF b to c").mainstay_restarts(order);
         assert_eq!(play.story(), ["0: a elected, followers"], "{order}");
         assert_eq!(play.rivals(), ["b"]);
-        play.to_the_end();
+        play.finish();
         assert!(play.story().is_empty(), "votes count at the start only: a stays when c follows b");
         play.mainstay_restarts(order);
         assert_eq!(play.story(), ["0: b elected, followers"], "{order}");
@@ -23,7 +23,7 @@ fn of_two_strangers_at_the_start_the_one_that_the_others_follow_is_elected() {
 fn a_successor_is_known_at_the_start_by_what_it_received() {
     for order in ["ab", "ba"] {
         let mut play = Replay::of("promoted_before_the_start");
-        play.to_the_end().mainstay_restarts(order);
+        play.finish().mainstay_restarts(order);
         assert_eq!(play.story(), ["0: b elected, proof"], "{order}");
         assert_eq!(play.rivals(), ["a"]);
     }
@@ -33,7 +33,7 @@ fn a_successor_is_known_at_the_start_by_what_it_received() {
 fn at_the_start_nobody_is_elected_beside_a_server_that_started_from_a_file() {
     for order in ["ab", "ba"] {
         let mut play = Replay::of("restarted_from_rdb_before_the_start");
-        play.to_the_end().mainstay_restarts(order);
+        play.finish().mainstay_restarts(order);
         assert!(play.story().is_empty(), "{order}: a tie, and luck must not settle it");
         assert_eq!(play.rule(), "tie", "{order}");
     }
@@ -50,7 +50,7 @@ fn an_old_primary_restarted_from_its_file_is_not_elected_by_a_mainstay_that_has_
             let mut play = Replay::of(name);
             match then {
                 Some(note) => play.until(note),
-                None => play.to_the_end(),
+                None => play.finish(),
             };
             play.mainstay_restarts(order);
             assert_eq!(play.story(), ["0: b elected, followers"], "{name} {order}");
@@ -72,7 +72,7 @@ fn a_primary_that_was_stopped_and_replaced_is_known_at_the_start_by_its_successo
 fn siblings_at_the_start_are_a_tie() {
     for order in ORDERS {
         let mut play = Replay::of("promoted_one_after_the_other");
-        play.to_the_end().mainstay_restarts(order);
+        play.finish().mainstay_restarts(order);
         assert!(play.story().is_empty(), "{order}");
         assert_eq!(play.rule(), "tie", "{order}");
     }

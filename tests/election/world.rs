@@ -328,8 +328,8 @@ impl World {
         match rule {
             Rule::Operator => {}
             Rule::Proof => {
-                let over_claimant = || self.rest(to).any(|(_, other)| fits(other));
-                assert!(last.map_or_else(over_claimant, fits), "S4: {to} was elected by proof of what is not true");
+                let over_claimant = || self.claimants().any(fits);
+                assert!(last.is_some_and(fits) || over_claimant(), "S4: {to} was elected by proof of what is not true");
             }
             Rule::Only => {
                 for (other, other_id) in self.rest(to) {
@@ -352,8 +352,13 @@ impl World {
 
     fn somebody_succeeds(&self) -> bool {
         let Some((_, last)) = self.last else { return false };
+        self.claimants().any(|id| self.continues(id, last))
+    }
+
+    /// The ids of those that say role:master.
+    fn claimants(&self) -> impl Iterator<Item = u32> {
         let claimants = self.group.backends().iter().filter(|backend| backend.health.claim().is_some());
-        claimants.map(|backend| self.heard_id(&backend.name)).any(|id| self.continues(id, last))
+        claimants.map(|backend| self.heard_id(&backend.name))
     }
 
     fn heard_id(&self, name: &str) -> u32 {
@@ -378,13 +383,10 @@ impl World {
         false
     }
 
-    /// The truth: `id` is a history that the last primary came from, or a file of one.
+    /// The truth: `id` is a history that the last primary came from, or one that began there, in a file or by another promotion.
     fn is_of_the_past(&self, id: u32, last: u32) -> bool {
-        let file_of = match self.origins.get(&id) {
-            Some(Origin::File(parent)) => Some(*parent),
-            Some(Origin::True(_)) | None => None,
-        };
-        self.continues(last, id) || file_of.is_some_and(|parent| self.continues(last, parent))
+        let parent = self.origins.get(&id).map(|(Origin::True(parent) | Origin::File(parent))| *parent);
+        self.continues(last, id) || parent.is_some_and(|parent| self.continues(last, parent))
     }
 }
 

@@ -195,6 +195,7 @@ impl Drop for Mainstay {
             return;
         }
         let unexpected = self.log.unexpected(&self.setup.expected);
-        assert!(unexpected.is_empty(), "unexpected in mainstay's log:\n{}\n", unexpected.join("\n"));
+        let (lines, all) = (unexpected.join("\n"), self.log.text());
+        assert!(unexpected.is_empty(), "unexpected in mainstay's log:\n{lines}\n--- all of it ---\n{all}");
     }
 }
