@@ -92,10 +92,9 @@ impl Client {
         while !self.is_done() {
             let Err(error) = self.write_over_one_connection() else { continue };
             // The first new connection at once, the next ones with a pause, as client libraries do.
-            if self.failed {
+            if self.failed(&error) {
                 thread::sleep(PAUSE_BETWEEN_CONNECTS);
             }
-            self.failed(&error);
         }
     }
 
@@ -133,8 +132,9 @@ impl Client {
         }
     }
 
-    /// Like a real client library: whatever went wrong, open a new connection and ask again.
-    fn failed(&mut self, error: &io::Error) {
+    /// Like a real client library: whatever went wrong, open a new connection and ask again. Returns whether this write had failed
+    /// before.
+    fn failed(&mut self, error: &io::Error) -> bool {
         let what = match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 "connection closed".into()
@@ -149,11 +149,9 @@ impl Client {
             *tally.errors.entry(what.clone()).or_default() += 1;
             tally.waiting += u64::from(!self.failed);
         }
-        if !std::mem::replace(&mut self.failed, true) {
-            self.note(&format!("{what}; connects again and repeats its write"));
-        } else {
-            self.note(&format!("{what}, once more"));
-        }
+        let again = std::mem::replace(&mut self.failed, true);
+        self.note(&if again { format!("{what}, once more") } else { format!("{what}; connects again and repeats its write") });
+        again
     }
 
     fn note(&self, what: &str) {
