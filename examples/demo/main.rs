@@ -71,7 +71,8 @@ fn act_one(stage: &Stage, cast: &Cast, timeline: &Timeline, workload: &Workload)
         "Act one: a planned failover",
         &format!(
             "{CLIENTS} clients write through mainstay, a few hundred times a second each. An operator asks redis-a to hand\n\
-             over to redis-b, say before a kernel update. Redis pauses writes until redis-b has everything, then they swap."
+             over to redis-b, say before a kernel update. Redis pauses writes until redis-b has everything, then they swap.\n\
+             That pause is Redis' own: a fraction of a second, at times one. Look at what comes after it."
         ),
     );
     timeline.begin();
