@@ -20,7 +20,7 @@ use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
 use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
-use crate::topology::{Group, Rules, Step};
+use crate::topology::{Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
 const VOUCH_FOR: Duration = Duration::from_secs(1);
@@ -127,7 +127,9 @@ impl Coordinator {
             News::Failed(error) => self.journal.own_fault(&report.backend, &error, now),
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
-                if let Some(endpoint) = endpoint {
+                // Only where facts came from: a name may stand for several addresses, and one that was merely tried, or that did not
+                // answer as a data server, must not receive the primary's clients.
+                if let Some(endpoint) = endpoint.filter(|_| matches!(outcome, Outcome::Facts(_))) {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
