@@ -167,8 +167,6 @@ impl Coordinator {
         if self.round_due.is_some_and(|due| due <= now) {
             self.round_due = None;
             self.round_at = now;
-            // A hint that came since the last round is answered by checks that begin from now on.
-            self.suspect = self.suspect.map(|_| now);
             self.pace.send_modify(|pace| pace.round += 1);
         }
     }
