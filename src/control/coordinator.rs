@@ -272,7 +272,11 @@ impl Coordinator {
 
     /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
     fn vouch(&mut self, now: Moment) {
-        if self.group.vouches() && self.link.fence.renew(now.as_micros(), (now + VOUCH_FOR).as_micros()) {
+        if !self.group.vouches() {
+            return;
+        }
+        let before = self.link.fence.renew((now + VOUCH_FOR).as_micros());
+        if before < Moment::now().as_micros() {
             self.route.send_modify(|_| {});
         }
     }
