@@ -38,7 +38,7 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 
 /// Serves until a signal ends it. `source`: the file to read again on a reload.
 pub fn run(config: Config, source: Option<PathBuf>) -> anyhow::Result<()> {
-    let logging = logging::init(&config.log)?;
+    let (logging, _written_at_the_end) = logging::init(&config.log)?;
     end_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     runtime.block_on(serve(config, source, logging))
@@ -111,7 +111,9 @@ async fn read_again(source: PathBuf) -> Result<Config, String> {
     std::thread::Builder::new().name("reload".into()).spawn(read).map_err(|error| format!("cannot start a thread: {error}"))?;
     match timeout(READ_WITHIN, result).await {
         Ok(Ok(loaded)) => loaded.map_err(|faults| faults.to_string()),
-        Ok(Err(_)) | Err(_) => Err(format!("{shown}, or a file that it names, cannot be read: no end of it came within {READ_WITHIN:?}")),
+        Ok(Err(_)) | Err(_) => {
+            Err(format!("{shown}, or a file that it names, cannot be read: no end of it came within {READ_WITHIN:?}"))
+        }
     }
 }
 
