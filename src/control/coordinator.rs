@@ -151,7 +151,9 @@ impl Coordinator {
         self.journal.hint(hint);
         self.group.hint(now);
         self.order_round(now);
-        if self.suspect.is_none() {
+        // Where the round has to wait, the one before it has just asked, or is asking: new clients go on meanwhile. Otherwise clients
+        // that end each session with QUIT, which closes upstream, would have everybody wait for `fast_interval`.
+        if self.suspect.is_none() && self.round_due.is_some_and(|due| due <= now) {
             self.suspect = Some(now);
             self.publish();
         }

@@ -24,8 +24,8 @@ pub struct Bound {
     pub socket: OwnedFd,
     /// Where it is bound.
     pub address: BindAddress,
-    /// A unix socket's file, to be removed when the listener goes.
-    file: Option<PathBuf>,
+    /// A unix socket's file, removed when the listener goes. It stands after `socket`, which is so closed first.
+    _file: Option<SocketFile>,
 }
 
 impl Bound {
@@ -43,14 +43,14 @@ impl Bound {
         tune(&SockRef::from(&socket), keepalive)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        Ok(Self { socket: socket.into(), address: BindAddress::Tcp(address), file: None })
+        Ok(Self { socket: socket.into(), address: BindAddress::Tcp(address), _file: None })
     }
 
     fn unix(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let listener = UnixListener::bind(path)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { socket: listener.into(), address: BindAddress::Unix(path.into()), file: Some(path.into()) })
+        Ok(Self { socket: listener.into(), address: BindAddress::Unix(path.into()), _file: Some(SocketFile(path.into())) })
     }
 
     /// Applies a changed keepalive to what will be accepted.
@@ -62,12 +62,14 @@ impl Bound {
     }
 }
 
-impl Drop for Bound {
+/// A file that mainstay made. At the same path may stand another one by now: that of a mainstay that was started to take over.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Some(path) = &self.file {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
-        }
+        // Somebody may have removed it already.
+        let _ = remove_stale(&self.0);
     }
 }
 
@@ -91,12 +93,12 @@ pub fn inherited() -> io::Result<Vec<Bound>> {
         if let Ok(Some(listener)) = given.take_tcp_listener(index) {
             let address = BindAddress::Tcp(listener.local_addr()?);
             listener.set_nonblocking(true)?;
-            bound.push(Bound { socket: listener.into(), address, file: None });
+            bound.push(Bound { socket: listener.into(), address, _file: None });
         } else if let Ok(Some(listener)) = given.take_unix_listener(index) {
             let path = listener.local_addr()?.as_pathname().map(Path::to_path_buf).unwrap_or_default();
             listener.set_nonblocking(true)?;
             // The file belongs to systemd.
-            bound.push(Bound { socket: listener.into(), address: BindAddress::Unix(path), file: None });
+            bound.push(Bound { socket: listener.into(), address: BindAddress::Unix(path), _file: None });
         }
     }
     Ok(bound)
