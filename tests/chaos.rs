@@ -148,6 +148,15 @@ impl World {
         }
     }
 
+    /// mainstay has seen that the others are replicas of the primary. Proof of succession rests on that: a replica that is promoted
+    /// before any check saw it carry the primary's id proves nothing.
+    fn all_seen(&self) -> bool {
+        let all = self.mainstay.group()["backends"].take();
+        let id = |place: usize| all[place]["replid"].as_str().map(str::to_owned);
+        (0..3).all(|place| id(place).is_some() && id(place) == id(self.primary))
+            && (0..3).all(|place| place == self.primary || all[place]["link_up"] == true)
+    }
+
     /// Makes every server but `except` and the primary a replica of the primary.
     fn follow_all(&self, except: Option<usize>) {
         for place in (0..3).filter(|place| *place != self.primary && Some(*place) != except) {
@@ -180,6 +189,7 @@ fn no_byte_reaches_a_server_after_mainstay_has_named_another_whatever_happens() 
             let strayed = world.relays[place].count(&marker(change), None);
             assert_eq!(strayed, 0, "{} got writes that were not its own after: {what}", world.relays[place].address());
         }
+        wait_until(PATIENCE, "mainstay has seen the replicas", || world.all_seen());
         let now = world.mainstay.epoch();
         assert!(now >= epoch, "the epoch shrank from {epoch} to {now}");
         epoch = now;

@@ -107,18 +107,20 @@ fn after_kill_9_whom_sentinel_promotes_is_served_and_the_returning_one_is_not() 
     family[1].wait_in_step(&family[0]);
     family[2].wait_in_step(&family[0]);
     family[0].kill9();
-    let promoted = || sentinels.primary().filter(|port| *port != family[0].port);
-    wait_until(PATIENCE, "Sentinel promotes one", || promoted().is_some());
-    let winner = family.iter().position(|server| Some(server.port) == promoted()).expect("one of ours");
-    mainstay.wait_for_primary(&family[winner].address());
+    let (old, old_port) = (family[0].address(), family[0].port);
+    wait_until(PATIENCE, "Sentinel promotes one", || sentinels.primary().is_some_and(|port| port != old_port));
+    wait_until(PATIENCE, "it is the primary", || mainstay.primary().is_some_and(|primary| primary != old));
     assert_eq!(mainstay.client().must(&["GET", "k"]), Reply::bulk("v"));
-    let address = family[winner].address();
-    // It returns as a master, empty, and stays one until Sentinel notices.
+    // It returns as a master, empty, and stays one until Sentinel notices. Sentinels sometimes elect a second leader and fail over
+    // once more: whom they name in the end is known only in the end.
     family[0].start_again();
-    stays(ms(3000), "the promoted one stays primary", || mainstay.primary().as_ref() == Some(&address));
-    wait_until(PATIENCE * 3, "Sentinel demotes the returned one", || !family[0].is_master());
-    wait_until(PATIENCE, "the conflict is over", || mainstay.group()["conflict"] == false);
-    assert_eq!(mainstay.primary(), Some(address));
+    wait_until(PATIENCE * 4, "Sentinel has demoted the returned one and all agree", || {
+        let primary = mainstay.primary();
+        assert_ne!(primary.as_ref(), Some(&old), "the returned one, without its data, is never served");
+        let named = sentinels.primary().map(|port| format!("127.0.0.1:{port}"));
+        !family[0].is_master() && named.is_some() && primary == named && mainstay.group()["conflict"] == false
+    });
+    assert_eq!(mainstay.client().must(&["GET", "k"]), Reply::bulk("v"));
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod properties;
 mod replay;
 mod restarts;
 mod start;
+mod truth;
 mod world;

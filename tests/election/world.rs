@@ -1,7 +1,6 @@
 //! A made-up world: a few servers that replicate, are promoted, die and come back as Redis 7 does (`tests/facts/README.md`), and a
 //! mainstay that hears of them only when a check ends. The world knows the truth that the decisions are held against.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use mainstay::route::{AdminState, Moment};
@@ -10,6 +9,7 @@ use mainstay::topology::facts::Id;
 use mainstay::topology::{Facts, Group, Outcome, Role, Step};
 
 use crate::replay::RULES;
+use crate::truth::{Origin, Truth};
 
 /// Servers in the world.
 pub const SERVERS: usize = 3;
@@ -61,19 +61,10 @@ struct Server {
     received: u64,
 }
 
-/// How an id came to be after another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    /// A promotion, or a process that changed its own id.
-    True(u32),
-    /// A start as master from a file.
-    File(u32),
-}
-
 /// See the module.
 pub struct World {
     servers: Vec<Server>,
-    origins: HashMap<u32, Origin>,
+    truth: Truth,
     fresh: u32,
     now: u64,
     pub group: Group,
@@ -106,7 +97,7 @@ impl World {
         let names: Vec<Arc<str>> = (0..SERVERS).map(name).collect();
         Self {
             servers: (0..SERVERS).map(server).collect(),
-            origins: HashMap::new(),
+            truth: Truth::default(),
             fresh: 100,
             now: 0,
             group: Group::new(RULES, &names, 0, Moment::default()),
@@ -213,7 +204,7 @@ impl World {
         let fresh = self.fresh_id();
         let server = &mut self.servers[place];
         if server.reach == Reach::Up && server.master.take().is_some() {
-            self.origins.insert(fresh, Origin::True(server.id));
+            self.truth.learn(fresh, Origin::True(server.id));
             server.id2 = Some(server.id);
             server.second = Some(server.offset + 1);
             server.id = fresh;
@@ -247,7 +238,7 @@ impl World {
             *server = Server { id: fresh, id2: None, second: None, offset: 0, keys: 0, ..server.clone() };
         } else if of.is_none() {
             *server = Server { id: fresh, id2: Some(id), second: Some(offset + 1), ..server.clone() };
-            self.origins.insert(fresh, Origin::File(id));
+            self.truth.learn(fresh, Origin::File(id));
         }
         if let Some(master) = of {
             self.follow(place, master);
@@ -258,7 +249,7 @@ impl World {
         let fresh = self.fresh_id();
         let server = &mut self.servers[place];
         if server.reach == Reach::Up && server.master.is_none() {
-            self.origins.insert(fresh, Origin::True(server.id));
+            self.truth.learn(fresh, Origin::True(server.id));
             *server = Server { id: fresh, id2: None, second: None, ..server.clone() };
         }
     }
@@ -324,7 +315,7 @@ impl World {
     fn judge_grant(&self, to: &Arc<str>, rule: Rule) {
         let last = self.last.map(|(_, id)| id);
         let id = self.heard_id(to);
-        let fits = |other: u32| self.continues(id, other);
+        let fits = |other: u32| self.truth.continues(id, other);
         match rule {
             Rule::Operator => {}
             Rule::Proof => {
@@ -333,7 +324,7 @@ impl World {
             }
             Rule::Only => {
                 for (other, other_id) in self.rest(to) {
-                    let excused = fits(other_id) || last.is_some_and(|last| self.is_of_the_past(other_id, last));
+                    let excused = fits(other_id) || last.is_some_and(|last| self.truth.is_of_the_past(other_id, last));
                     let restarted = self.group.history().iter().last().is_some_and(|failover| failover.from == other);
                     assert!(excused || restarted, "S4: {to} was elected as the only one beside {other}, by luck of the order");
                 }
@@ -352,7 +343,7 @@ impl World {
 
     fn somebody_succeeds(&self) -> bool {
         let Some((_, last)) = self.last else { return false };
-        self.claimants().any(|id| self.continues(id, last))
+        self.claimants().any(|id| self.truth.continues(id, last))
     }
 
     /// The ids of those that say role:master.
@@ -370,23 +361,6 @@ impl World {
         let backend = self.group.backends().iter().find(|backend| &*backend.name == name).expect("a server");
         let facts = backend.health.facts().expect("it was heard");
         field(facts).expect("every server of this world says it").as_str().parse().expect("a number")
-    }
-
-    /// The truth: an unbroken line of promotions leads from `ancestor` to `id`.
-    fn continues(&self, mut id: u32, ancestor: u32) -> bool {
-        while let Some(Origin::True(parent)) = self.origins.get(&id) {
-            if *parent == ancestor {
-                return true;
-            }
-            id = *parent;
-        }
-        false
-    }
-
-    /// The truth: `id` is a history that the last primary came from, or one that began there, in a file or by another promotion.
-    fn is_of_the_past(&self, id: u32, last: u32) -> bool {
-        let parent = self.origins.get(&id).map(|(Origin::True(parent) | Origin::File(parent))| *parent);
-        self.continues(last, id) || parent.is_some_and(|parent| self.continues(last, parent))
     }
 }
 
