@@ -1,4 +1,61 @@
-//! mainstay, a failover proxy for Redis and Valkey.
+//! mainstay, a failover proxy for Redis and Valkey: applications connect to one address, mainstay takes them to the server that is
+//! *rightly* the primary, and to no other.
+//!
+//! # The flow
+//!
+//! Observations flow in, pure code decides, one route flows out:
+//!
+//! ```text
+//!   backends ──INFO──▶ control::probe ──outcome──▶ control::coordinator ◀──hints── proxy::splice
+//!                                                       │      ▲                        ▲
+//!                                               events  ▼      │ steps                  │ bytes
+//!                                                    topology::group                    │
+//!                                                  (pure: who is primary)               │
+//!                                                       │                               │
+//!                                     route::Route, route::Fence                        │
+//!                                                       ▼                               │
+//!   clients ──▶ proxy::acceptor ──▶ proxy::worker ──▶ proxy::lanes ──▶ proxy::session ──┘──▶ the primary
+//! ```
+//!
+//! A change of primary takes two steps. *Withdraw*: control raises the fence and publishes a route without a primary; every worker
+//! resets what is older and acknowledges. *Grant*: only then is the next primary published.
+//!
+//! # The map
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`config`] | the configuration, as written and as meant; every fault with its place |
+//! | [`resp`] | bytes only: INFO texts and error replies |
+//! | [`route`] | the words that control, proxy and admin share: Route, Fence, Hint, status |
+//! | [`metrics`] | every metric, registered once |
+//! | [`topology`] | pure decisions over facts and time: who is primary |
+//! | [`control`] | the IO that drives `topology`: checks, the coordinator of a group |
+//! | [`proxy`] | the data path: accept, park, attach, splice, end |
+//! | [`admin`] | HTTP: metrics, health, API |
+//! | [`app`] | the composition root: threads, reload, signals |
+//!
+//! # Where each rule lives
+//!
+//! | rule | file |
+//! |---|---|
+//! | how a check can end; what counts as failed | `topology/facts.rs` |
+//! | `rise`, `fall` | `topology/health.rs` |
+//! | when a group is in doubt, and how often it is asked | `topology/doubt.rs` |
+//! | 1 nothing is primary until proved; 2 who is eligible; 3 among several | `topology/election.rs` |
+//! | 2 rivals and how they become eligible again | `topology/rivals.rs` |
+//! | 3a proof of succession | `topology/lineage.rs` |
+//! | 4 when a primary is lost | `topology/loss.rs` |
+//! | 5 hints | seen in `resp/reply.rs` and `proxy/splice.rs`, answered in `control/coordinator.rs` |
+//! | 6 every decision can be explained | `topology/history.rs`, `control/snapshot.rs`, `control/journal.rs` |
+//! | epoch, withdraw and grant | `topology/group.rs`, carried out by `control/coordinator.rs` |
+//! | fence | `route/fence.rs`, asked in `proxy/splice.rs`, acknowledged in `proxy/lanes.rs` |
+//! | park, attach or refuse | `proxy/policy.rs` |
+//!
+//! # The law
+//!
+//! `config`, `resp`, `topology`, `route` and `metrics` are at the bottom (`topology` may use `resp` and `route`). `proxy` never imports
+//! `control` or `admin`; `control` never imports `proxy`; `admin` sees `route`, `config` and `metrics`; only `app` knows all. A test
+//! reads the imports and enforces it (`tests/house.rs`).
 #![forbid(unsafe_code)]
 
 pub mod admin;

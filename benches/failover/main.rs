@@ -49,7 +49,7 @@ struct Options {
     #[arg(long, default_value_t = 2)]
     pause_ms: u64,
     /// After an error.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 5)]
     pause_after_error_ms: u64,
     /// How long a client waits for a reply.
     #[arg(long, default_value_t = 3000)]

@@ -46,7 +46,8 @@ pub fn write(report: &mut Report, event: Event, results: &Results) {
 pub fn legend(report: &mut Report) {
     report.say(
         "Errors a run, and of the client that had most: median (max). First and last error: after the event, median (max). Visible → served: from a \
-         poller with 1 ms pauses seeing the promotion to the first write that the new primary acknowledged to any client; not known where the old one acknowledged as well. Lost: acknowledged, \
+         poller with 1 ms pauses seeing the promotion to the first write that the new primary acknowledged to any client; not known where the old one acknowledged as well, and with the clients' own pauses after \
+         errors in it. Lost: acknowledged, \
          and not on the final primary, all runs together; *before* the promotion was visible is what Redis had not replicated in time, \
          *after* is what the proxy sent to the loser, the last of it so long after the promotion was visible (max).",
     );

@@ -1,8 +1,8 @@
 //! The configuration as written: a TOML document whose every value knows its line and its key path.
 //!
 //! Deserialising with serde would stop at the first fault, and could not say where a value stands once it is read. So the document
-//! is walked by hand: [`Section`] hands out typed values by key, and notes on the way what is unknown or of the wrong type.
-//! What values *mean* is decided in [`super::validate`].
+//! is walked by hand: `Section` hands out typed values by key, and notes on the way what is unknown or of the wrong type.
+//! What values *mean* is decided in `validate.rs`.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

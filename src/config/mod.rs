@@ -1,4 +1,4 @@
-//! The configuration as meant: every value valid, every name found. [`file`] is the same as written, `validate` leads from
+//! The configuration as meant: every value valid, every name found. [`mod@file`] is the same as written, `validate` leads from
 //! there to here and finds every fault on the way; `print` leads back.
 
 mod address;

@@ -111,7 +111,7 @@ fn config(top: &Section<'_>, outside: &Outside<'_>) -> Config {
 
 fn log(section: &Section<'_>) -> Log {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let right = "write error, warn, info, debug or trace, or RUST_LOG syntax such as \"info,mainstay::proxy=debug\"";
+    let right = "write error, warn, info, debug or trace, or RUST_LOG syntax such as \"warn,mainstay=debug\"";
     let default = Log::default();
     let level = section.string("level", right).filter(|level| {
         // A lone word that is no level would be read as the name of a module, and show nothing of the rest.

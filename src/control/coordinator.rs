@@ -8,10 +8,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -20,135 +19,45 @@ use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
-use crate::metrics::Metrics;
-use crate::route::{
-    Action, Command, Endpoint, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Hint, Moment, Primary,
-    Refusal, Route, Vacancy,
-};
+use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
 use crate::topology::{Group, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
 const VOUCH_FOR: Duration = Duration::from_secs(1);
 /// How often it is renewed. Waking up later than [`VOUCH_FOR`] after the last time is a stall.
 const TICK: Duration = Duration::from_millis(100);
-/// Messages that may wait for the coordinator. It answers each in microseconds.
-const INBOX: usize = 256;
-
-/// What `app` holds of a running group.
-pub struct GroupHandle {
-    /// For the workers.
-    pub link: GroupLink,
-    /// For admin.
-    pub entry: GroupEntry,
-    reconfigure: mpsc::Sender<config::Group>,
-    task: JoinHandle<()>,
+/// What comes in.
+pub(super) struct Inbox {
+    pub(super) reports: mpsc::Receiver<Report>,
+    pub(super) hints: mpsc::Receiver<Hint>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) changes: mpsc::Receiver<config::Group>,
 }
 
-impl GroupHandle {
-    /// Applies a changed configuration. The name stays.
-    pub async fn reconfigure(&self, group: config::Group) {
-        // The coordinator lives as long as this handle: a panic of its ends the process.
-        let _ = self.reconfigure.send(group).await;
-    }
-
-    /// The epoch in force.
-    pub fn epoch(&self) -> Epoch {
-        self.link.fence.epoch()
-    }
-
-    /// Ends the group: its checks, its coordinator. The fence is no longer renewed.
-    pub fn stop(self) {
-        self.task.abort();
-    }
-}
-
-/// Starts a group at `epoch` for `workers` workers, on the runtime of the control side.
-pub fn spawn(
-    config: config::Group,
-    epoch: Epoch,
-    workers: usize,
-    metrics: &Metrics,
-    events: broadcast::Sender<Event>,
-) -> GroupHandle {
-    let now = Moment::now();
-    let names = backend_names(&config);
-    let group = Group::new(rules(&config), &names, epoch, now);
-    let (route_sender, route) = watch::channel(Arc::new(Route {
-        epoch,
-        primary: Err(Vacancy { since: now, why: "not checked yet".into() }),
-        suspect: false,
-        hold_window: config.hold.window,
-        hold_max_bytes: config.hold.max_bytes,
-        hint_interval: config.check.fast_interval,
-    }));
-    let (hint_sender, hints) = mpsc::channel(INBOX);
-    let (report_sender, reports) = mpsc::channel(INBOX);
-    let (command_sender, commands) = mpsc::channel(INBOX);
-    let (reconfigure, changes) = mpsc::channel(1);
-    let (status_sender, status) =
-        watch::channel(Arc::new(GroupStatus { name: config.name.to_string(), ..GroupStatus::default() }));
-    let (pace, _) = watch::channel(Pace { every: config.check.fast_interval, round: 0 });
-    let link = GroupLink {
-        name: config.name.clone(),
-        route,
-        fence: Arc::new(Fence::new(epoch, workers)),
-        acknowledged: Arc::new(Notify::new()),
-        hints: hint_sender,
-        held_bytes: Arc::new(AtomicU64::new(0)),
-        held: Arc::new(AtomicUsize::new(0)),
-        first_byte: Arc::new(FirstByte::default()),
-    };
-    let entry = GroupEntry { name: config.name.clone(), status, commands: command_sender, held: link.held.clone() };
-    let journal = Journal::new(&config.name, metrics.clone(), events, epoch);
-    let coordinator = Coordinator {
-        config,
-        group,
-        link: link.clone(),
-        route: route_sender,
-        status: status_sender,
-        probes: HashMap::new(),
-        report_sender,
-        pace,
-        endpoints: HashMap::new(),
-        suspect: None,
-        round_at: now,
-        round_due: None,
-        awake: now,
-        journal,
-    };
-    let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));
-    GroupHandle { link, entry, reconfigure, task }
-}
-
-struct Inbox {
-    reports: mpsc::Receiver<Report>,
-    hints: mpsc::Receiver<Hint>,
-    commands: mpsc::Receiver<Command>,
-    changes: mpsc::Receiver<config::Group>,
-}
-
-struct Coordinator {
-    config: config::Group,
-    group: Group,
-    link: GroupLink,
-    route: watch::Sender<Arc<Route>>,
-    status: watch::Sender<Arc<GroupStatus>>,
-    probes: HashMap<Arc<str>, AbortOnDrop>,
-    report_sender: mpsc::Sender<Report>,
-    pace: watch::Sender<Pace>,
+/// See the module.
+pub(super) struct Coordinator {
+    pub(super) config: config::Group,
+    pub(super) group: Group,
+    pub(super) link: GroupLink,
+    pub(super) route: watch::Sender<Arc<Route>>,
+    pub(super) status: watch::Sender<Arc<GroupStatus>>,
+    pub(super) probes: HashMap<Arc<str>, AbortOnDrop>,
+    pub(super) report_sender: mpsc::Sender<Report>,
+    pub(super) pace: watch::Sender<Pace>,
     /// Where each backend last answered.
-    endpoints: HashMap<Arc<str>, Endpoint>,
+    pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
     /// A hint is being looked into since then: until a check of the primary that began later has ended.
-    suspect: Option<Moment>,
+    pub(super) suspect: Option<Moment>,
     /// When the last round was ordered; at most one in each `fast_interval`.
-    round_at: Moment,
-    round_due: Option<Moment>,
+    pub(super) round_at: Moment,
+    pub(super) round_due: Option<Moment>,
     /// When the coordinator last ran.
-    awake: Moment,
-    journal: Journal,
+    pub(super) awake: Moment,
+    pub(super) journal: Journal,
 }
 
-struct AbortOnDrop(JoinHandle<()>);
+/// A task that ends with its owner.
+pub(super) struct AbortOnDrop(JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -157,7 +66,8 @@ impl Drop for AbortOnDrop {
 }
 
 impl Coordinator {
-    async fn run(mut self, mut inbox: Inbox) {
+    /// Until its task is aborted.
+    pub(super) async fn run(mut self, mut inbox: Inbox) {
         self.start_probes();
         loop {
             let wake = self.next_wake();
@@ -404,11 +314,13 @@ impl Coordinator {
     }
 }
 
-fn backend_names(config: &config::Group) -> Vec<Arc<str>> {
+/// The names of a configuration's backends.
+pub(super) fn backend_names(config: &config::Group) -> Vec<Arc<str>> {
     config.backends.iter().map(|address| address.to_string().into()).collect()
 }
 
-fn rules(config: &config::Group) -> Rules {
+/// The numbers of a configuration.
+pub(super) fn rules(config: &config::Group) -> Rules {
     Rules {
         rise: config.check.rise,
         fall: config.check.fall,

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`coordinator`] | the one owner of a group's state; carries out withdraw and grant |
+//! | `handle` | starting a group, and what others hold of it |
 //! | [`probe`] | one task a backend that asks for the facts |
 //! | `wire` | a question and its answer on one connection |
 //! | [`resolve`] | host names |
@@ -10,10 +11,11 @@
 //! | `snapshot` | what `status` shows |
 
 pub mod coordinator;
+mod handle;
 mod journal;
 pub mod probe;
 pub mod resolve;
 mod snapshot;
 mod wire;
 
-pub use coordinator::{GroupHandle, spawn};
+pub use handle::{GroupHandle, spawn};

@@ -11,52 +11,18 @@
 //! ...), then call [`Group::step`] until it returns nothing, carrying out each step before the next call. There is no edge from Held
 //! to Held: a change of primary always passes through Vacant, in an epoch of its own.
 //!
-//! Rule 4, when a primary is lost: at once when it says role:slave or is loading, when its `run_id` changed, when a proven successor
-//! appears, or when an operator says so; otherwise after `fall` failed checks running.
+//! When a primary is lost stands in `loss.rs`, who may follow it in `election.rs`.
 
 use std::sync::Arc;
 
 use super::doubt::Doubt;
 use super::election::{Backend, Ballot, Empty, Last, Rule, Rules, Verdict, choose};
-use super::facts::{Facts, Outcome, Role};
+use super::facts::{Facts, Outcome};
 use super::health::Health;
 use super::history::{Failover, History};
 use super::lineage::Lineage;
+use super::loss::Cause;
 use crate::route::{AdminState, Epoch, Moment};
-
-/// Why a primary was withdrawn: the label of `mainstay_failovers_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// It says role:slave.
-    Demoted,
-    /// It is loading a data set.
-    Loading,
-    /// Another process answers at its address.
-    Restarted,
-    /// `fall` checks failed running.
-    Down,
-    /// A proven successor appeared.
-    Succeeded,
-    /// An operator elected another one.
-    Operator,
-    /// An operator put it in maintenance.
-    Maintenance,
-}
-
-impl Cause {
-    /// The label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Demoted => "demoted",
-            Self::Loading => "loading",
-            Self::Restarted => "restarted",
-            Self::Down => "down",
-            Self::Succeeded => "succeeded",
-            Self::Operator => "operator",
-            Self::Maintenance => "maintenance",
-        }
-    }
-}
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,45 +161,6 @@ impl Group {
         self.settle_bars(place);
         self.first_round_done |= self.all_heard();
         self.refresh(now);
-    }
-
-    /// Rule 4, from one answer of the present primary.
-    fn judge_primary(&mut self, place: usize, outcome: &Outcome) {
-        let health = &self.backends[place].health;
-        let name = &self.backends[place].name;
-        let lost = match outcome {
-            Outcome::Facts(facts) => self.judge_facts(name, facts),
-            Outcome::Loading => Some((Cause::Loading, format!("{name} is loading a data set"))),
-            failure if failure.is_failure() && health.failed_running >= self.rules.fall => {
-                let what = failure.message().unwrap_or_default();
-                Some((Cause::Down, format!("{name} failed {} checks running; it {what}", health.failed_running)))
-            }
-            _ => None,
-        };
-        match (lost, outcome) {
-            (Some(lost), _) => self.lost = Some(lost),
-            (None, Outcome::Facts(facts)) => {
-                self.unvouched = false;
-                if let Some(last) = &mut self.last {
-                    last.replid = facts.replid.clone();
-                    last.offset = facts.offset;
-                    last.keys = facts.keys;
-                }
-            }
-            (None, _) => {}
-        }
-    }
-
-    /// A role that mainstay does not know is no news of the primary.
-    fn judge_facts(&self, name: &str, facts: &Facts) -> Option<(Cause, String)> {
-        let last_process = self.last.as_ref().and_then(|last| last.run_id.as_ref());
-        if last_process.is_some() && facts.run_id.is_some() && last_process != facts.run_id.as_ref() {
-            return Some((Cause::Restarted, format!("another process answers at {name}: it was restarted")));
-        }
-        match facts.role {
-            Role::Replica => Some((Cause::Demoted, format!("{name} says role:slave"))),
-            Role::Master | Role::Unknown => None,
-        }
     }
 
     /// Traffic noticed something.

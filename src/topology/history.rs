@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::election::Rule;
-use super::group::Cause;
 use super::lineage::Gap;
+use super::loss::Cause;
 use crate::route::{Epoch, Moment};
 
 /// Failovers remembered.

@@ -8,6 +8,7 @@
 //! | [`election`] | the choosing rule |
 //! | [`group`] | the order of events: lost, withdrawn, elected; rivals; stalls |
 //! | [`doubt`] | how often to ask |
+//! | [`loss`] | when a primary is lost |
 //! | `rivals` | who is barred, and until when |
 //! | `operator` | `mainstay elect`, maintenance |
 //! | [`history`] | failovers and their timelines |
@@ -19,9 +20,11 @@ pub mod group;
 pub mod health;
 pub mod history;
 pub mod lineage;
+pub mod loss;
 mod operator;
 mod rivals;
 
 pub use election::{Backend, Rules};
 pub use facts::{Facts, Outcome, Role};
-pub use group::{Cause, Group, Step};
+pub use group::{Group, Step};
+pub use loss::Cause;

@@ -2,7 +2,8 @@
 //! or why not and what to do.
 
 use super::election::Bar;
-use super::group::{Cause, Group};
+use super::group::Group;
+use super::loss::Cause;
 use crate::route::{AdminState, Moment};
 
 impl Group {
