@@ -9,8 +9,10 @@
 //!    - the last primary's address under a new id while somebody else says role:master: a restart counts only unopposed;
 //!    - a former *rival* (barred until it was seen to belong to the last primary's lineage again, see `group.rs`).
 //!
-//!    The present primary is eligible as long as it is not lost.
-//! 3. One eligible backend is the primary. Among several:
+//!    The present primary is eligible as long as it is not lost. An ancestor is eligible again once the last primary is seen as its
+//!    replica, or most of those that do not say role:master are.
+//! 3. One eligible backend is the primary. Without proof it waits for those that say role:master and only lack answers: who happens to
+//!    be heard more often must not win. Among several:
 //!    a. proof of succession: those that another one provably follows step back; if the present primary is not among the rest, those
 //!    that provably follow the last primary go before those that do not; one that is left alone is elected;
 //!    b. (reserved for Sentinel);
@@ -168,11 +170,15 @@ pub fn choose(ballot: &Ballot<'_>) -> Verdict {
     match eligible[..] {
         [] => Verdict::Nobody(Empty::Nobody, ballot.why_nobody()),
         [one] if ballot.present == Some(one) => ballot.stays(one),
-        [one] if ballot.succeeds_last(one) => ballot.by_proof(one),
+        [one] if ballot.proves_itself(one) => ballot.by_proof(one),
+        [_] if ballot.young().next().is_some() => ballot.waits_for_young(),
         [one] => Verdict::Elect(one, Rule::Only, format!("{} is the only eligible backend", ballot.describe(one))),
         _ => ballot.among(&eligible),
     }
 }
+
+/// The one reason of rule 2 that time heals.
+const YOUNG: &str = "has not said role:master often enough yet";
 
 impl Ballot<'_> {
     /// Rule 3 for several.
@@ -195,6 +201,9 @@ impl Ballot<'_> {
         // 3c: also against several that provably follow it, but not one another.
         if let Some(present) = self.present.filter(|place| eligible.contains(place)) {
             return self.stays(present);
+        }
+        if self.young().next().is_some() {
+            return self.waits_for_young();
         }
         // 3d
         if self.last.is_none() {
@@ -222,7 +231,7 @@ impl Ballot<'_> {
     }
 
     fn by_proof(&self, place: usize) -> Verdict {
-        let from = match self.last {
+        let from = match self.last.filter(|_| self.succeeds_last(place)) {
             Some(last) => format!("{} ({})", last.name, last.replid.as_ref().map_or("id unknown".into(), Id::to_string)),
             None => "the other backends that say role:master".into(),
         };
@@ -245,7 +254,7 @@ impl Ballot<'_> {
         if backend.leaving {
             return Some("left the configuration");
         }
-        if self.is_ancestor(backend, facts) {
+        if self.is_ancestor(backend, facts) && !self.leads(place) {
             return Some("has the data of a server that the last primary succeeded");
         }
         if self.proves_itself(place) {
@@ -257,7 +266,17 @@ impl Ballot<'_> {
         if backend.bar == Some(Bar::Rival) {
             return Some("said role:master beside a living primary, without proof that it succeeds it");
         }
-        (backend.health.master_running < self.rules.rise).then_some("has not said role:master often enough yet")
+        (backend.health.master_running < self.rules.rise).then_some(YOUNG)
+    }
+
+    /// Those that only lack answers: until they have them, who happens to be heard more often must not win.
+    fn young(&self) -> impl Iterator<Item = usize> {
+        (0..self.backends.len()).filter(|place| self.ineligible(*place) == Some(YOUNG))
+    }
+
+    fn waits_for_young(&self) -> Verdict {
+        let waiting = names(self.young().map(|place| &self.backends[place]));
+        Verdict::Nobody(Empty::Unproved, format!("{waiting} says role:master too, but not often enough yet"))
     }
 
     /// Rule 2: proof over the last primary or, at start, over another claimant.
@@ -277,6 +296,17 @@ impl Ballot<'_> {
             && id != last_id
             && !self.lineage.follows(id, last_id, u64::MAX);
         self.lineage.is_ancestor(id, last_id) || continues_one
+    }
+
+    /// Rule 2, the way back: the last primary is its replica, or most of those that do not say role:master are.
+    fn leads(&self, place: usize) -> bool {
+        let Some(id) = self.replid(place) else { return false };
+        let last_follows = self.last.is_some_and(|last| {
+            self.backends.iter().any(|backend| backend.name == last.name && backend.health.carries_with_link_up(id))
+        });
+        let voters = || self.backends.iter().filter(|backend| backend.health.claim().is_none());
+        let votes = voters().filter(|backend| backend.health.carries_with_link_up(id)).count();
+        last_follows || votes * 2 > voters().count()
     }
 
     /// The last primary's address under another id.

@@ -155,6 +155,7 @@ impl Group {
                 self.doubt.news(now);
             }
         }
+        self.drop_choice(place);
         if self.present_place() == Some(place) {
             self.judge_primary(place, outcome);
         }
@@ -279,7 +280,7 @@ impl Group {
     /// The last primary's address came back as another process, with less than it had.
     fn returned_empty(&self, to: &str, facts: &Facts) -> Option<String> {
         let last = self.last.as_ref().filter(|last| &*last.name == to && last.run_id != facts.run_id)?;
-        let shrank = facts.offset < last.offset && facts.keys < last.keys;
+        let shrank = facts.offset <= last.offset && facts.keys < last.keys;
         shrank.then(|| {
             let offset = |offset: Option<u64>| offset.map_or("unknown".into(), |bytes| bytes.to_string());
             format!(

@@ -82,6 +82,12 @@ impl Lineage {
                     self.learn_head(replid, offset, now);
                 }
             }
+            // What a replica has of a history, its master had: it may tell more than the master's last answer before it died.
+            (Role::Replica, Some(replid)) => {
+                if let Some(offset) = facts.offset.filter(|offset| self.is_farther(replid, *offset)) {
+                    self.learn_head(replid, offset, now);
+                }
+            }
             (Role::Master | Role::Replica | Role::Unknown, _) => {}
         }
         let Some(run_id) = &facts.run_id else { return };
@@ -138,6 +144,11 @@ impl Lineage {
         let gap = head.and_then(|head| gap(head, begins));
         let edge = Edge { parent: parent.clone(), child: child.clone(), proven: received && may_be_promoted, begins, gap };
         bounded_push(&mut self.edges, EDGES_MAX, edge);
+    }
+
+    /// `offset` is beyond what is known of a history. A history that no master was seen with stays unknown.
+    fn is_farther(&self, id: &Id, offset: u64) -> bool {
+        self.heads.iter().any(|head| head.id == *id && head.offset < offset)
     }
 
     fn learn_head(&mut self, id: &Id, offset: u64, at: Moment) {
@@ -237,6 +248,16 @@ mod tests {
         assert!(!lineage.follows(&id("y"), &id("z"), 1000), "siblings");
         assert_eq!(lineage.gap(&id("y"), &id("x")), Some(Gap { bytes: 10, as_of: NOW }));
         assert!(lineage.is_ancestor(&id("x"), &id("z")));
+    }
+
+    #[test]
+    fn what_another_replica_received_counts_as_written() {
+        let mut lineage = Lineage::default();
+        lineage.observe(&master("a", "x", "", 100, None), NOW);
+        lineage.observe(&Facts { offset: Some(130), ..replica("c", "x") }, NOW);
+        lineage.observe(&Facts { offset: Some(110), ..replica("b", "x") }, NOW);
+        lineage.observe(&master("b", "y", "x", 110, Some(111)), NOW);
+        assert_eq!(lineage.gap(&id("y"), &id("x")), Some(Gap { bytes: 20, as_of: NOW }));
     }
 
     #[test]

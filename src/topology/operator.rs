@@ -34,6 +34,19 @@ impl Group {
         Ok(format!("{name} is elected"))
     }
 
+    /// The operator's choice stepped down before it was granted the traffic: the choice, and what it overruled, is past.
+    pub(super) fn drop_choice(&mut self, heard: usize) {
+        let backend = &self.backends[heard];
+        let stepped_down = backend.health.facts().is_some_and(|facts| !facts.claims());
+        if self.chosen.as_ref() != Some(&backend.name) || !stepped_down {
+            return;
+        }
+        self.chosen = None;
+        for backend in self.backends.iter_mut().filter(|backend| backend.bar == Some(Bar::Overruled)) {
+            backend.bar = None;
+        }
+    }
+
     fn overrule_others(&mut self, place: usize) {
         for (other, backend) in self.backends.iter_mut().enumerate() {
             if other != place && backend.health.claim().is_some() {

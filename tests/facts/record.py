@@ -20,6 +20,7 @@ import signal
 import sys
 
 sys.dont_write_bytecode = True
+import restarts  # noqa: E402, F401 (adds its own to scenarios.ALL)
 import scenarios  # noqa: E402
 from stage import Stage, fields  # noqa: E402
 
