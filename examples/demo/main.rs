@@ -71,7 +71,8 @@ fn act_one(stage: &Stage, cast: &Cast, timeline: &Timeline, workload: &Workload)
         "Act one: a planned failover",
         &format!(
             "{CLIENTS} clients write through mainstay, a few hundred times a second each. An operator asks redis-a to hand\n\
-             over to redis-b, say before a kernel update. Redis pauses writes until redis-b has everything, then they swap."
+             over to redis-b, say before a kernel update. Redis pauses writes until redis-b has everything, then they swap.\n\
+             That pause is Redis' own: a fraction of a second, at times one. Look at what comes after it."
         ),
     );
     timeline.begin();
@@ -139,7 +140,7 @@ fn settle(stage: &Stage, cast: &Cast, timeline: &Timeline, workload: &Workload, 
 
 fn summary(cast: &Cast, timeline: &Timeline, total: u64, acts: &[(&str, Tally)]) -> Result<(), Box<dyn Error>> {
     timeline.heading("Summary", "What mainstay says now (mainstay status):");
-    timeline.say(cast::mainstay_status(cast.admin_port)?.trim_end());
+    timeline.print(&cast::mainstay_status(cast.admin_port)?);
     timeline.say(&format!("\nWhat the {CLIENTS} clients saw:\n"));
     for (act, tally) in acts {
         let errors: Vec<String> = tally.errors.iter().map(|(what, count)| format!("{count} x {what}")).collect();

@@ -105,7 +105,7 @@ pub fn group_status(admin_port: u16) -> Option<GroupStatus> {
 /// Asks in HTTP/1.0, which has no chunks to put together: the answer ends with the connection.
 fn get(admin_port: u16, path: &str) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", admin_port))?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: mainstay\r\n\r\n").as_bytes())?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{admin_port}\r\n\r\n").as_bytes())?;
     Ok(stream)
 }
 

@@ -30,7 +30,7 @@ pub struct Tally {
     pub acknowledged: u64,
     /// What went wrong, and how often.
     pub errors: BTreeMap<String, u64>,
-    /// The longest time that one client was without an answer, and how many were without one for 5 ms or more.
+    /// The longest time that one client was without an answer.
     pub longest_pause: Duration,
     /// Clients that had an error and have not been answered since.
     waiting: u64,
@@ -90,8 +90,9 @@ struct Client {
 impl Client {
     fn run(mut self) {
         while !self.is_done() {
-            if let Err(error) = self.write_over_one_connection() {
-                self.failed(&error);
+            let Err(error) = self.write_over_one_connection() else { continue };
+            // The first new connection at once, the next ones with a pause, as client libraries do.
+            if self.failed(&error) {
                 thread::sleep(PAUSE_BETWEEN_CONNECTS);
             }
         }
@@ -131,8 +132,9 @@ impl Client {
         }
     }
 
-    /// Like a real client library: whatever went wrong, open a new connection and ask again.
-    fn failed(&mut self, error: &io::Error) {
+    /// Like a real client library: whatever went wrong, open a new connection and ask again. Returns whether this write had failed
+    /// before.
+    fn failed(&mut self, error: &io::Error) -> bool {
         let what = match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 "connection closed".into()
@@ -147,11 +149,9 @@ impl Client {
             *tally.errors.entry(what.clone()).or_default() += 1;
             tally.waiting += u64::from(!self.failed);
         }
-        if !std::mem::replace(&mut self.failed, true) {
-            self.note(&format!("{what}; connects again and repeats its write"));
-        } else {
-            self.note(&format!("{what}, once more"));
-        }
+        let again = std::mem::replace(&mut self.failed, true);
+        self.note(&if again { format!("{what}, once more") } else { format!("{what}; connects again and repeats its write") });
+        again
     }
 
     fn note(&self, what: &str) {

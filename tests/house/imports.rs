@@ -31,7 +31,9 @@ pub fn faults(path: &str, source: &str) -> Vec<String> {
     let depth = parts.iter().filter(|part| **part != "mod").count();
     let code = without_comments(source);
     let mut imported: Vec<(usize, String)> = Vec::new();
-    for root in ["crate::", "mainstay::"] {
+    // The binary knows the library by its name; in the library itself that word is only ever text.
+    let roots: &[&str] = if ["main", "cli"].contains(&room) { &["crate::", "mainstay::"] } else { &["crate::"] };
+    for root in roots {
         for at in starts(&code, root) {
             imported.extend(first_names(&code, at + root.len()));
         }

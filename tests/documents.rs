@@ -1,0 +1,46 @@
+//! What the documents promise is there: links, metrics, and configuration that can be copied.
+
+use std::path::Path;
+
+use mainstay::config;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_configuration_in_the_readme_and_in_the_examples_is_valid() {
+    let readme = read("README.md");
+    let quoted = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(toml, _)| toml.to_owned());
+    let quoted: Vec<String> = quoted.collect();
+    assert!(!quoted.is_empty(), "README.md shows no configuration");
+    for toml in quoted.iter().chain([&read("examples/sidekiq.toml")]) {
+        if let Err(faults) = config::parse(toml, "a document") {
+            panic!("{faults}\n{toml}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_lists_every_metric_and_no_other() {
+    let (readme, source) = (read("README.md"), read("src/metrics.rs"));
+    let written: Vec<&str> = source.split('"').filter(|text| text.starts_with("mainstay_")).collect();
+    assert!(written.len() > 10, "src/metrics.rs names its metrics otherwise now");
+    for name in &written {
+        assert!(readme.contains(&format!("`{name}{{")), "README.md does not list {name} with its labels");
+    }
+    for listed in readme.split("mainstay_").skip(1) {
+        let name: String = listed.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+        assert!(written.contains(&format!("mainstay_{name}").as_str()), "README.md lists mainstay_{name}, which does not exist");
+    }
+}
+
+#[test]
+fn every_link_in_a_document_leads_somewhere() {
+    for document in ["README.md", "CHANGELOG.md"] {
+        for link in read(document).split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let there = link.starts_with("https://") || Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists();
+            assert!(there, "{document}: {link} leads nowhere");
+        }
+    }
+}
