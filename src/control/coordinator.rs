@@ -20,7 +20,7 @@ use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
 use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
-use crate::topology::{Group, Rules, Step};
+use crate::topology::{Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
 const VOUCH_FOR: Duration = Duration::from_secs(1);
@@ -127,7 +127,9 @@ impl Coordinator {
             News::Failed(error) => self.journal.own_fault(&report.backend, &error, now),
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
-                if let Some(endpoint) = endpoint {
+                // Only where facts came from: a name may stand for several addresses, and one that was merely tried, or that did not
+                // answer as a data server, must not receive the primary's clients.
+                if let Some(endpoint) = endpoint.filter(|_| matches!(outcome, Outcome::Facts(_))) {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
@@ -165,8 +167,6 @@ impl Coordinator {
         if self.round_due.is_some_and(|due| due <= now) {
             self.round_due = None;
             self.round_at = now;
-            // A hint that came since the last round is answered by checks that begin from now on.
-            self.suspect = self.suspect.map(|_| now);
             self.pace.send_modify(|pace| pace.round += 1);
         }
     }
@@ -272,7 +272,11 @@ impl Coordinator {
 
     /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
     fn vouch(&mut self, now: Moment) {
-        if self.group.vouches() && self.link.fence.renew(now.as_micros(), (now + VOUCH_FOR).as_micros()) {
+        if !self.group.vouches() {
+            return;
+        }
+        let before = self.link.fence.renew((now + VOUCH_FOR).as_micros());
+        if before < Moment::now().as_micros() {
             self.route.send_modify(|_| {});
         }
     }

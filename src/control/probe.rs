@@ -194,17 +194,26 @@ impl Probe {
         let Some(credentials) = &self.credentials else { return Ok(None) };
         let password = credentials.password.expose();
         let reply = match &credentials.username {
-            Some(username) => wire.ask(&["AUTH", username, password]).await?,
-            None => wire.ask(&["AUTH", password]).await?,
+            Some(username) => wire.ask(&["AUTH", username, password]).await,
+            None => wire.ask(&["AUTH", password]).await,
         };
         Ok(match reply {
-            Reply::Text(_) => None,
-            Reply::Error(text) => Some(match outcome_of_error(&text) {
-                Outcome::NotRedis(_) => Outcome::AuthRefused(text),
+            Ok(Reply::Text(_)) => None,
+            Ok(Reply::Error(text)) => Some(match outcome_of_error(&text) {
+                Outcome::AuthRefused(_) | Outcome::NotRedis(_) => Outcome::AuthRefused(without_arguments(&text, password)),
                 other => other,
             }),
+            // What answers like this may repeat what it was sent, the password among it: nothing of it is quoted.
+            Err(Fault::Backend(Outcome::NotRedis(_))) => Some(Outcome::NotRedis("its answer to AUTH is none of Redis'".into())),
+            Err(fault) => return Err(fault),
         })
     }
+}
+
+/// What a server says about AUTH, fit to be shown: one that does not know the command repeats its arguments.
+fn without_arguments(text: &str, password: &str) -> String {
+    let said = text.split(", with args").next().unwrap_or_default();
+    said.replace(password, "***").chars().take(160).filter(|character| !character.is_control()).collect()
 }
 
 async fn ask_info(wire: &mut Wire, old_style: &mut bool) -> Result<Outcome, Fault> {
@@ -235,4 +244,17 @@ fn jitter() -> f64 {
     // Each RandomState has keys of its own: the hash of nothing is a random number.
     let random = RandomState::new().build_hasher().finish();
     0.9 + 0.1 * (random % 1000) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_repeats_what_it_was_sent_does_not_make_mainstay_print_the_password() {
+        // Redis with AUTH renamed, and Sentinel before 6.2.
+        let text = "ERR unknown command 'AUTH', with args beginning with: 'mainstay' 'hunter2' ";
+        assert_eq!(without_arguments(text, "hunter2"), "ERR unknown command 'AUTH'");
+        assert_eq!(without_arguments("ERR what is hunter2?", "hunter2"), "ERR what is ***?");
+    }
 }
