@@ -182,6 +182,7 @@ pub fn outcome_of_error(text: &str) -> Outcome {
     }
 }
 
-fn excerpt(text: &str) -> String {
+/// As much of a text as is worth repeating.
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(160).filter(|character| !character.is_control()).collect()
 }
