@@ -127,7 +127,9 @@ impl Coordinator {
             News::Failed(error) => self.journal.own_fault(&report.backend, &error, now),
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
-                if let Some(endpoint) = endpoint {
+                // A name may stand for several addresses: sessions go where a check was answered, not where one failed.
+                let answered = !outcome.is_failure() || !self.endpoints.contains_key(&report.backend);
+                if let Some(endpoint) = endpoint.filter(|_| answered) {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);

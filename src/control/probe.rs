@@ -170,10 +170,13 @@ impl Probe {
                 result => return result,
             }
         }
-        let mut fault = Fault::Backend(Outcome::Refused);
+        // A name may stand for several addresses: one that swallows everything must leave time for the next.
+        let share = self.timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
+        let mut fault = None;
         for endpoint in endpoints {
             *tried = Some(endpoint.clone());
-            match Wire::connect(endpoint).await {
+            let connected = timeout(share, Wire::connect(endpoint)).await;
+            match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
                     if let Some(refusal) = self.authenticate(&mut wire).await? {
                         return Ok(refusal);
@@ -184,10 +187,11 @@ impl Probe {
                     }
                     return Ok(outcome);
                 }
-                Err(other) => fault = other,
+                Err(other) => fault = Some(other.or_rather(fault)),
             }
         }
-        Err(fault)
+        // A resolver's answer is never empty.
+        Err(fault.unwrap_or(Fault::Backend(Outcome::Refused)))
     }
 
     async fn authenticate(&self, wire: &mut Wire) -> Result<Option<Outcome>, Fault> {
