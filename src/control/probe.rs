@@ -155,7 +155,7 @@ impl Probe {
         resolve_again: bool,
         tried: &mut Option<Endpoint>,
     ) -> Result<Outcome, Fault> {
-        let endpoints = match self.resolver.endpoints(resolve_again, Moment::now()).await {
+        let endpoints = match self.resolver.endpoints(resolve_again, self.timeout, Moment::now()).await {
             Ok(endpoints) => endpoints.to_vec(),
             Err(why) => return Ok(Outcome::NameNotResolved(why)),
         };
