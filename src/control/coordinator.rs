@@ -46,7 +46,8 @@ pub(super) struct Coordinator {
     pub(super) pace: watch::Sender<Pace>,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
-    /// A hint is being looked into since then: until a check of the primary that began later has ended.
+    /// A hint is being looked into since then: until a check of the primary that began later has ended. Hints that come meanwhile do
+    /// not move it: were a check to take longer than `fast_interval`, steady hints would keep new sessions parked for good.
     pub(super) suspect: Option<Moment>,
     /// When the last round was ordered; at most one in each `fast_interval`.
     pub(super) round_at: Moment,
@@ -124,7 +125,13 @@ impl Coordinator {
     fn report(&mut self, report: Report, now: Moment) {
         match report.news {
             News::Started(at) => self.group.check_started(&report.backend, at),
-            News::Failed(error) => self.journal.own_fault(&report.backend, &error, now),
+            News::Failed(error) => {
+                self.journal.own_fault(&report.backend, &error, now);
+                // The round is over and has told nothing: new sessions do not wait for the next one.
+                if self.group.primary() == Some(&report.backend) && self.suspect.take().is_some() {
+                    self.publish();
+                }
+            }
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
                 // A name may stand for several addresses: sessions go where a check was answered, not where one failed.
@@ -167,8 +174,6 @@ impl Coordinator {
         if self.round_due.is_some_and(|due| due <= now) {
             self.round_due = None;
             self.round_at = now;
-            // A hint that came since the last round is answered by checks that begin from now on.
-            self.suspect = self.suspect.map(|_| now);
             self.pace.send_modify(|pace| pace.round += 1);
         }
     }
