@@ -42,6 +42,8 @@ pub(super) struct Coordinator {
     pub(super) route: watch::Sender<Arc<Route>>,
     pub(super) status: watch::Sender<Arc<GroupStatus>>,
     pub(super) probes: HashMap<Arc<str>, AbortOnDrop>,
+    /// Of every backend of the group; a leaving one stands in the configuration no more, but is watched until it is replaced.
+    pub(super) addresses: HashMap<Arc<str>, config::BackendAddress>,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) pace: watch::Sender<Pace>,
     /// Where each backend last answered.
@@ -123,6 +125,10 @@ impl Coordinator {
     }
 
     fn report(&mut self, report: Report, now: Moment) {
+        if !self.addresses.contains_key(&report.backend) {
+            // It left the group while its report waited.
+            return;
+        }
         match report.news {
             News::Started(at) => self.group.check_started(&report.backend, at),
             News::Failed(error) => {
@@ -228,14 +234,15 @@ impl Coordinator {
     /// One probe for each backend of the group, a leaving one included, and for no other.
     fn start_probes(&mut self) {
         let backends: Vec<Arc<str>> = self.group.backends().iter().map(|backend| backend.name.clone()).collect();
-        let gone: Vec<Arc<str>> = self.probes.keys().filter(|name| !backends.contains(name)).cloned().collect();
+        let gone: Vec<Arc<str>> = self.addresses.keys().filter(|name| !backends.contains(name)).cloned().collect();
         for name in gone {
             self.probes.remove(&name);
+            self.addresses.remove(&name);
             self.endpoints.remove(&name);
             self.journal.forget(&name);
         }
-        for address in self.config.backends.clone() {
-            let backend: Arc<str> = address.to_string().into();
+        self.addresses.extend(addresses(&self.config));
+        for (backend, address) in self.addresses.clone() {
             if self.probes.contains_key(&backend) {
                 continue;
             }
@@ -324,6 +331,10 @@ impl Coordinator {
 /// The names of a configuration's backends.
 pub(super) fn backend_names(config: &config::Group) -> Vec<Arc<str>> {
     config.backends.iter().map(|address| address.to_string().into()).collect()
+}
+
+fn addresses(config: &config::Group) -> impl Iterator<Item = (Arc<str>, config::BackendAddress)> {
+    backend_names(config).into_iter().zip(config.backends.iter().cloned())
 }
 
 /// The numbers of a configuration.
