@@ -42,11 +42,14 @@ pub(super) struct Coordinator {
     pub(super) route: watch::Sender<Arc<Route>>,
     pub(super) status: watch::Sender<Arc<GroupStatus>>,
     pub(super) probes: HashMap<Arc<str>, AbortOnDrop>,
+    /// Of every backend of the group; a leaving one stands in the configuration no more, but is watched until it is replaced.
+    pub(super) addresses: HashMap<Arc<str>, config::BackendAddress>,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) pace: watch::Sender<Pace>,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
-    /// A hint is being looked into since then: until a check of the primary that began later has ended.
+    /// A hint is being looked into since then: until a check of the primary that began later has ended. Hints that come meanwhile do
+    /// not move it: were a check to take longer than `fast_interval`, steady hints would keep new sessions parked for good.
     pub(super) suspect: Option<Moment>,
     /// When the last round was ordered; at most one in each `fast_interval`.
     pub(super) round_at: Moment,
@@ -122,9 +125,19 @@ impl Coordinator {
     }
 
     fn report(&mut self, report: Report, now: Moment) {
+        if !self.addresses.contains_key(&report.backend) {
+            // It left the group while its report waited.
+            return;
+        }
         match report.news {
             News::Started(at) => self.group.check_started(&report.backend, at),
-            News::Failed(error) => self.journal.own_fault(&report.backend, &error, now),
+            News::Failed(error) => {
+                self.journal.own_fault(&report.backend, &error, now);
+                // The round is over and has told nothing: new sessions do not wait for the next one.
+                if self.group.primary() == Some(&report.backend) && self.suspect.take().is_some() {
+                    self.publish();
+                }
+            }
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
                 // Only where facts came from: a name may stand for several addresses, and one that was merely tried, or that did not
@@ -221,14 +234,15 @@ impl Coordinator {
     /// One probe for each backend of the group, a leaving one included, and for no other.
     fn start_probes(&mut self) {
         let backends: Vec<Arc<str>> = self.group.backends().iter().map(|backend| backend.name.clone()).collect();
-        let gone: Vec<Arc<str>> = self.probes.keys().filter(|name| !backends.contains(name)).cloned().collect();
+        let gone: Vec<Arc<str>> = self.addresses.keys().filter(|name| !backends.contains(name)).cloned().collect();
         for name in gone {
             self.probes.remove(&name);
+            self.addresses.remove(&name);
             self.endpoints.remove(&name);
             self.journal.forget(&name);
         }
-        for address in self.config.backends.clone() {
-            let backend: Arc<str> = address.to_string().into();
+        self.addresses.extend(addresses(&self.config));
+        for (backend, address) in self.addresses.clone() {
             if self.probes.contains_key(&backend) {
                 continue;
             }
@@ -321,6 +335,10 @@ impl Coordinator {
 /// The names of a configuration's backends.
 pub(super) fn backend_names(config: &config::Group) -> Vec<Arc<str>> {
     config.backends.iter().map(|address| address.to_string().into()).collect()
+}
+
+fn addresses(config: &config::Group) -> impl Iterator<Item = (Arc<str>, config::BackendAddress)> {
+    backend_names(config).into_iter().zip(config.backends.iter().cloned())
 }
 
 /// The numbers of a configuration.
