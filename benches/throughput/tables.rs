@@ -47,8 +47,9 @@ pub fn write(report: &mut Report, names: &[&str], cells: &[Cell]) {
         report.say(&format!(
             "**{subject} / {name}**, paired ratios within a round: median (min–max). Clients, command, value ×pipeline."
         ));
-        let with_proxy = cells.iter().any(|cell| cell.median(other, |figures| figures.proxy_cpu) > 0.0);
-        let columns: Vec<Column> = RATIOS.into_iter().filter(|(name, _)| with_proxy || *name != "proxy CPU/op").collect();
+        // No proxy, no ratio of its CPU.
+        let known = |figure| cells.iter().any(|cell| !cell.ratios(others.len(), other, figure).is_empty());
+        let columns: Vec<Column> = RATIOS.into_iter().filter(|(_, figure)| known(*figure)).collect();
         let mut head = vec!["workload"];
         head.extend(columns.iter().map(|(name, _)| *name));
         let ratio = |ratios: &[f64]| Spread::of(ratios).map_or("–".into(), |spread| spread.to_string());
