@@ -1,7 +1,7 @@
 //! From figures to tables.
 
 use crate::support::report::Report;
-use crate::support::stats::{Spread, paired_ratios};
+use crate::support::stats::{Spread, median_confidence, paired_ratios};
 use crate::{Cell, Figures};
 
 /// One figure of a round, by its name in the tables.
@@ -64,6 +64,12 @@ pub fn write(report: &mut Report, names: &[&str], cells: &[Cell]) {
         });
         rows.push(std::iter::once("**all**".to_owned()).chain(all).collect());
         report.table(&head, &rows);
+        let cpu: Vec<f64> = cells.iter().flat_map(|cell| cell.ratios(others.len(), other, |figures| figures.proxy_cpu)).collect();
+        if let Some((low, high)) = median_confidence(&cpu) {
+            report.say(&format!(
+                "All rounds: the median ratio of proxy CPU/op lies between {low:.3} and {high:.3} with 95 % confidence."
+            ));
+        }
     }
     absolute(report, names, cells);
 }
