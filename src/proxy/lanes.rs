@@ -16,10 +16,10 @@ use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::local::{Local, TICK};
 use super::policy::{Admission, Policy, admission};
 use super::session::{Session, Verdict};
 use super::transport::Stream;
-use super::worker::{Local, TICK};
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
 use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Route};
 

@@ -19,11 +19,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::lanes::Lanes;
+use super::local::Tally;
 use super::policy::{Admission, Policy};
 use super::splice::{End, Splice, Turn};
 use super::transport::Stream;
 use super::upstream;
-use super::worker::Tally;
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Epoch, Moment};
 
