@@ -114,7 +114,9 @@ async fn read_again(source: PathBuf) -> Result<Config, String> {
     std::thread::Builder::new().name("reload".into()).spawn(read).map_err(|error| format!("cannot start a thread: {error}"))?;
     match timeout(READ_WITHIN, result).await {
         Ok(Ok(loaded)) => loaded.map_err(|faults| faults.to_string()),
-        Ok(Err(_)) | Err(_) => Err(format!("{shown}, or a file that it names, cannot be read: no end of it came within {READ_WITHIN:?}")),
+        Ok(Err(_)) | Err(_) => {
+            Err(format!("{shown}, or a file that it names, cannot be read: no end of it came within {READ_WITHIN:?}"))
+        }
     }
 }
 

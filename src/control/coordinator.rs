@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -134,7 +135,8 @@ impl Coordinator {
             News::Failed(error) => {
                 self.journal.own_fault(&report.backend, &error, now);
                 // The round is over and has told nothing: new sessions do not wait for the next one.
-                if self.group.primary() == Some(&report.backend) && self.suspect.take().is_some() {
+                if self.group.primary() == Some(&report.backend) {
+                    self.clear_suspicion();
                     self.publish();
                 }
             }
@@ -148,7 +150,7 @@ impl Coordinator {
                 self.group.check_ended(&report.backend, started, &outcome, now);
                 let of_primary = self.group.primary() == Some(&report.backend);
                 if of_primary && self.suspect.is_some_and(|since| started >= since) {
-                    self.suspect = None;
+                    self.clear_suspicion();
                 }
                 if of_primary {
                     self.publish();
@@ -159,15 +161,21 @@ impl Coordinator {
 
     fn hint(&mut self, hint: &Hint, now: Moment) {
         if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
+            self.clear_suspicion();
             return;
         }
         self.journal.hint(hint);
         self.group.hint(now);
         self.order_round(now);
-        if self.suspect.is_none() {
+        if hint.what.is_suspicious() && self.suspect.is_none() {
             self.suspect = Some(now);
             self.publish();
         }
+    }
+
+    fn clear_suspicion(&mut self) {
+        self.suspect = None;
+        self.link.suspected.store(false, Ordering::SeqCst);
     }
 
     /// One check of every backend at once, at most once in each `fast_interval`.
@@ -267,7 +275,7 @@ impl Coordinator {
                 Step::Withdraw { epoch, .. } => {
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
-                    self.suspect = None;
+                    self.clear_suspicion();
                     self.publish();
                 }
                 Step::Grant { .. } => {
