@@ -91,6 +91,7 @@ pub fn spawn(
         route: route_sender,
         status: status_sender,
         probes: HashMap::new(),
+        addresses: HashMap::new(),
         report_sender,
         pace,
         endpoints: HashMap::new(),
