@@ -136,7 +136,7 @@ fn after_kill_9_whom_sentinel_promotes_is_served_and_the_returning_one_is_not() 
 fn a_killed_primary_without_sentinel_is_waited_for_and_served_again() {
     let mut family = Redis::family(1);
     family[0].command(&["SET", "k", "v"]);
-    family[0].command(&["SAVE"]);
+    family[0].save();
     let setup = Setup::of(&family).hold("window = \"20s\"").expecting(&[LOST, DOWN]);
     let mainstay = setup.start_on(&family[0]);
     let mut before = mainstay.client();
