@@ -38,7 +38,7 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 
 /// Serves until a signal ends it. `source`: the file to read again on a reload.
 pub fn run(config: Config, source: Option<PathBuf>) -> anyhow::Result<()> {
-    let logging = logging::init(&config.log)?;
+    let (logging, _written_at_the_end) = logging::init(&config.log)?;
     end_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let result = runtime.block_on(serve(config, source, logging));
