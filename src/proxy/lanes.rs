@@ -129,6 +129,8 @@ impl Lanes {
         self.pump();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.each(|session| {
+                // The walk pauses and time goes on: a session that was just active must not be ahead of the tick it is held against.
+                let tick = self.local.tick.get();
                 let ticks_max = session.policy.idle_timeout.as_millis().div_ceil(TICK.as_millis());
                 if session.is_idle(tick, u32::try_from(ticks_max).unwrap_or(u32::MAX / 2)) {
                     session.cut(CloseReason::Idle, &mut self.local.scratch.borrow_mut());

@@ -226,7 +226,7 @@ async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream) ->
             // A client that left while it waited must not have its requests executed.
             Ok(_) if has_waited && client.peer_has_closed() => return gone(client),
             Ok(upstream) if lanes.link.fence.epoch() == epoch && !lanes.is_stopping() => {
-                session.active.set(lanes.local.tick.get());
+                session.active.set(lanes.local.turn_tick());
                 session.waiting_since.set(None);
                 let splice = Splice::new(client, upstream, epoch, held);
                 *session.lane.borrow_mut() = Lane::Spliced(Box::new(splice));
