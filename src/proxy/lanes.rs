@@ -129,6 +129,8 @@ impl Lanes {
         self.pump();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.each(|session| {
+                // The walk pauses and time goes on: a session that was just active must not be ahead of the tick it is held against.
+                let tick = self.local.tick.get();
                 let ticks_max = session.policy.idle_timeout.as_millis().div_ceil(TICK.as_millis());
                 if session.is_idle(tick, u32::try_from(ticks_max).unwrap_or(u32::MAX / 2)) {
                     session.cut(CloseReason::Idle, &mut self.local.scratch.borrow_mut());
@@ -237,14 +239,18 @@ impl Lanes {
         self.metrics.ended(outcome).inc();
     }
 
-    /// A parked client sent something. When the group's room is full the oldest that holds bytes has to go.
+    /// A parked client sent something, or parks again with what it had sent. While the group has no room for it the oldest that hold
+    /// bytes have to go. Their bytes count no more from here on: the next one must not send further clients away for them.
     pub fn holds(&self, bytes: usize) {
-        let held = self.link.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        if held > self.route.borrow().hold_max_bytes {
-            let parked = self.parked.borrow();
-            if let Some(oldest) = parked.iter().find(|session| session.parked_since().is_some() && session.holds_bytes()) {
-                oldest.decide(Verdict::Refuse(HoldOutcome::Full));
-            }
+        let room = self.route.borrow().hold_max_bytes;
+        let mut held = self.link.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        let parked = self.parked.borrow();
+        let mut holders = parked.iter().filter(|session| session.parked_since().is_some() && session.holds_bytes());
+        while held > room {
+            let Some(oldest) = holders.next() else { return };
+            let freed = oldest.give_up_bytes() as u64;
+            held = self.link.held_bytes.fetch_sub(freed, Ordering::Relaxed) - freed;
+            oldest.decide(Verdict::Refuse(HoldOutcome::Full));
         }
     }
 

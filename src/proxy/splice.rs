@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use super::transport::Stream;
 use crate::metrics::CloseReason;
-use crate::resp::reply;
+use crate::resp::{command, reply};
 use crate::route::{Epoch, Fence, Moment, Noticed, Passage};
 
 /// Reads of one direction in one turn, so that a busy session does not starve its neighbours.
@@ -31,7 +31,7 @@ pub struct Splice {
     /// The fence had lapsed: bytes of the client wait until it is renewed.
     pub waits_for_fence: bool,
     wrote: bool,
-    /// The client shut down writing: what the backend closes after that was asked for.
+    /// The client shut down writing, or said QUIT last: what the backend closes after that was asked for.
     client_ended: bool,
     /// The backend has ended, and why that ends the session.
     ending: Option<CloseReason>,
@@ -100,6 +100,7 @@ pub enum End {
 impl Splice {
     /// Begins with what the client sent while it was parked.
     pub fn new(client: Stream, upstream: Stream, epoch: Epoch, held: Vec<u8>) -> Self {
+        let client_ended = HINTS && command::ends_with_quit(&held);
         let to_upstream = Direction { rest: held, ..Direction::default() };
         Self {
             client,
@@ -109,7 +110,7 @@ impl Splice {
             to_client: Direction::default(),
             waits_for_fence: false,
             wrote: false,
-            client_ended: false,
+            client_ended,
             ending: None,
         }
     }
@@ -163,6 +164,7 @@ impl Splice {
                 Err(_) => return Poll::Ready(Some(End::Closed(CloseReason::Client))),
             };
             turn.bytes_in += read as u64;
+            self.client_ended = HINTS && command::ends_with_quit(&turn.scratch[..read]);
             match self.passage(turn) {
                 Passage::Open => {}
                 Passage::Passed => return Poll::Ready(Some(End::Passed)),

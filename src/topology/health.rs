@@ -102,6 +102,11 @@ impl Health {
         self.facts().filter(|facts| answered && facts.claims())
     }
 
+    /// Its last check, which began after the last stall, was answered, if only with "busy" or "wrong password".
+    pub fn is_living(&self) -> bool {
+        self.heard && self.last.as_ref().is_some_and(|(outcome, _)| !outcome.is_failure())
+    }
+
     /// Carries `id` as a replica whose link is up.
     pub fn carries_with_link_up(&self, id: &Id) -> bool {
         self.facts().is_some_and(|facts| {
