@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -20,7 +21,7 @@ use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
 use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
-use crate::topology::{Group, Rules, Step};
+use crate::topology::{Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
 const VOUCH_FOR: Duration = Duration::from_secs(1);
@@ -134,21 +135,22 @@ impl Coordinator {
             News::Failed(error) => {
                 self.journal.own_fault(&report.backend, &error, now);
                 // The round is over and has told nothing: new sessions do not wait for the next one.
-                if self.group.primary() == Some(&report.backend) && self.suspect.take().is_some() {
+                if self.group.primary() == Some(&report.backend) {
+                    self.clear_suspicion();
                     self.publish();
                 }
             }
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
-                // A name may stand for several addresses: sessions go where a check was answered, not where one failed.
-                let answered = !outcome.is_failure() || !self.endpoints.contains_key(&report.backend);
-                if let Some(endpoint) = endpoint.filter(|_| answered) {
+                // Only where facts came from: a name may stand for several addresses, and one that was merely tried, or that did not
+                // answer as a data server, must not receive the primary's clients.
+                if let Some(endpoint) = endpoint.filter(|_| matches!(outcome, Outcome::Facts(_))) {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
                 let of_primary = self.group.primary() == Some(&report.backend);
                 if of_primary && self.suspect.is_some_and(|since| started >= since) {
-                    self.suspect = None;
+                    self.clear_suspicion();
                 }
                 if of_primary {
                     self.publish();
@@ -159,15 +161,21 @@ impl Coordinator {
 
     fn hint(&mut self, hint: &Hint, now: Moment) {
         if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
+            self.clear_suspicion();
             return;
         }
         self.journal.hint(hint);
         self.group.hint(now);
         self.order_round(now);
-        if self.suspect.is_none() {
+        if hint.what.is_suspicious() && self.suspect.is_none() {
             self.suspect = Some(now);
             self.publish();
         }
+    }
+
+    fn clear_suspicion(&mut self) {
+        self.suspect = None;
+        self.link.suspected.store(false, Ordering::SeqCst);
     }
 
     /// One check of every backend at once, at most once in each `fast_interval`.
@@ -267,7 +275,7 @@ impl Coordinator {
                 Step::Withdraw { epoch, .. } => {
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
-                    self.suspect = None;
+                    self.clear_suspicion();
                     self.publish();
                 }
                 Step::Grant { .. } => {
@@ -286,7 +294,11 @@ impl Coordinator {
 
     /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
     fn vouch(&mut self, now: Moment) {
-        if self.group.vouches() && self.link.fence.renew(now.as_micros(), (now + VOUCH_FOR).as_micros()) {
+        if !self.group.vouches() {
+            return;
+        }
+        let before = self.link.fence.renew((now + VOUCH_FOR).as_micros());
+        if before < Moment::now().as_micros() {
             self.route.send_modify(|_| {});
         }
     }
