@@ -55,6 +55,8 @@ pub(super) struct Coordinator {
     /// When the last round was ordered; at most one in each `fast_interval`.
     pub(super) round_at: Moment,
     pub(super) round_due: Option<Moment>,
+    /// When somebody last wanted a round.
+    pub(super) round_asked: Moment,
     /// When the coordinator last ran.
     pub(super) awake: Moment,
     pub(super) journal: Journal,
@@ -131,7 +133,15 @@ impl Coordinator {
             return;
         }
         match report.news {
-            News::Started(at) => self.group.check_started(&report.backend, at),
+            News::Started(at) => {
+                self.group.check_started(&report.backend, at);
+                let answers = self.round_due.is_some() && at >= self.round_asked;
+                if answers && self.group.primary() == Some(&report.backend) {
+                    // A check that was due anyway does for the round: steady hints would otherwise double the checks.
+                    self.round_due = None;
+                    self.round_at = at;
+                }
+            }
             News::Failed(error) => {
                 self.journal.own_fault(&report.backend, &error, now);
                 // The round is over and has told nothing: new sessions do not wait for the next one.
@@ -180,6 +190,7 @@ impl Coordinator {
 
     /// One check of every backend at once, at most once in each `fast_interval`.
     fn order_round(&mut self, now: Moment) {
+        self.round_asked = now;
         let earliest = self.round_at + self.config.check.fast_interval;
         self.round_due = Some(self.round_due.unwrap_or(earliest).min(earliest).max(now));
     }

@@ -99,6 +99,7 @@ pub fn spawn(
         suspect: None,
         round_at: now,
         round_due: None,
+        round_asked: now,
         awake: now,
         journal,
     };

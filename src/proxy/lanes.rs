@@ -44,7 +44,8 @@ pub struct Lanes {
     parked_count: Cell<usize>,
     connecting: Cell<usize>,
     reconnect_at: Cell<Moment>,
-    hinted_at: Cell<Option<Moment>>,
+    /// When control was last told of something, and whether that was suspicious.
+    hinted_at: Cell<Option<(Moment, bool)>>,
     stopping: Cell<bool>,
     finished: Notify,
     /// The first session has come: from now on time matters.
@@ -206,8 +207,10 @@ impl Lanes {
     pub fn hint(&self, epoch: Epoch, what: Noticed) {
         let now = Moment::now();
         let interval = self.route.borrow().hint_interval;
-        if self.hinted_at.get().is_none_or(|at| now.since(at) >= interval) {
-            self.hinted_at.set(Some(now));
+        // Connections that close all the time must not keep back the one reply that parks new sessions.
+        let told = |(at, suspicious): (Moment, bool)| now.since(at) < interval && (suspicious || !what.is_suspicious());
+        if !self.hinted_at.get().is_some_and(told) {
+            self.hinted_at.set(Some((now, what.is_suspicious())));
             // Raised first: control lowers it again when it has looked, and may be quicker than this thread.
             self.link.suspected.fetch_or(what.is_suspicious(), Ordering::SeqCst);
             if self.link.hints.try_send(Hint { epoch, what }).is_err() {

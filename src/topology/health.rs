@@ -7,7 +7,7 @@ use crate::route::Moment;
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     /// Checks that were answered running.
-    answered_running: u32,
+    pub answered_running: u32,
     /// Checks that failed running.
     pub failed_running: u32,
     /// Checks running in which this process said role:master, its data in memory.

@@ -123,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn after_a_stall_a_primary_that_refuses_to_tell_is_lost_and_a_busy_one_is_waited_for() {
+        let refuses = Outcome::AuthRefused("WRONGPASS".into());
+        for (stalled, answer, stays) in [(true, &refuses, false), (false, &refuses, true), (true, &Outcome::Busy, true)] {
+            let mut group = group();
+            if stalled {
+                group.stalled(at(5_000));
+            }
+            for now in 6_000..6_010 {
+                hear(&mut group, "a", answer, now);
+            }
+            assert_eq!(group.primary().is_some(), stays);
+        }
+    }
+
+    #[test]
     fn a_busy_primary_is_a_living_one_and_who_claims_beside_it_is_barred() {
         let mut group = group();
         hear(&mut group, "a", &Outcome::Busy, 10);
