@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use crate::admin;
@@ -31,15 +31,20 @@ use plan::Plan;
 const EVENTS_MAX: usize = 1024;
 /// How often removed groups and listeners are looked at, and the end of a drain.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
+/// How long a reload waits for its file; shorter than what who asked for it waits.
+const READ_WITHIN: Duration = Duration::from_secs(3);
 /// How long cut sessions may take to say good-bye.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
 /// Serves until a signal ends it. `source`: the file to read again on a reload.
 pub fn run(config: Config, source: Option<PathBuf>) -> anyhow::Result<()> {
-    let logging = logging::init(&config.log)?;
+    let (logging, _written_at_the_end) = logging::init(&config.log)?;
     end_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(serve(config, source, logging))
+    let result = runtime.block_on(serve(config, source, logging));
+    // Does not wait for a resolver that hangs.
+    runtime.shutdown_background();
+    result
 }
 
 /// A panic anywhere leaves a proxy that nobody can vouch for: the process ends, its supervisor starts another.
@@ -98,6 +103,21 @@ async fn serve(config: Config, source: Option<PathBuf>, logging: logging::Handle
     app.run(&mut signals).await;
     app.drain(&mut signals).await;
     Ok(())
+}
+
+/// Reads the file on a thread of its own: a pipe without a writer, or a file system that hangs, must not stop the checks with it.
+async fn read_again(source: PathBuf) -> Result<Config, String> {
+    let shown = source.display().to_string();
+    let (sender, result) = oneshot::channel();
+    // Not a task: the end of the runtime, and so of the process, would wait for it.
+    let read = move || drop(sender.send(config::load(&source)));
+    std::thread::Builder::new().name("reload".into()).spawn(read).map_err(|error| format!("cannot start a thread: {error}"))?;
+    match timeout(READ_WITHIN, result).await {
+        Ok(Ok(loaded)) => loaded.map_err(|faults| faults.to_string()),
+        Ok(Err(_)) | Err(_) => {
+            Err(format!("{shown}, or a file that it names, cannot be read: no end of it came within {READ_WITHIN:?}"))
+        }
+    }
 }
 
 struct Signals {
@@ -192,7 +212,7 @@ impl App {
     async fn try_reload(&mut self) -> Result<Vec<String>, String> {
         let source =
             self.source.as_ref().ok_or("started without a file (--listen, --backend); restart it to change something")?;
-        let wanted = config::load(source).map_err(|faults| faults.to_string())?;
+        let wanted = read_again(source.clone()).await?;
         let mut changes = self.plan.apply(&self.config, &wanted).await.map_err(|error| format!("{error:#}"))?;
         if wanted.log.level != self.config.log.level {
             self.logging.set_level(&wanted.log.level)?;

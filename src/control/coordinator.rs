@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -20,7 +21,7 @@ use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
 use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
-use crate::topology::{Group, Rules, Step};
+use crate::topology::{Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
 const VOUCH_FOR: Duration = Duration::from_secs(1);
@@ -42,11 +43,14 @@ pub(super) struct Coordinator {
     pub(super) route: watch::Sender<Arc<Route>>,
     pub(super) status: watch::Sender<Arc<GroupStatus>>,
     pub(super) probes: HashMap<Arc<str>, AbortOnDrop>,
+    /// Of every backend of the group; a leaving one stands in the configuration no more, but is watched until it is replaced.
+    pub(super) addresses: HashMap<Arc<str>, config::BackendAddress>,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) pace: watch::Sender<Pace>,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
-    /// A hint is being looked into since then: until a check of the primary that began later has ended.
+    /// A hint is being looked into since then: until a check of the primary that began later has ended. Hints that come meanwhile do
+    /// not move it: were a check to take longer than `fast_interval`, steady hints would keep new sessions parked for good.
     pub(super) suspect: Option<Moment>,
     /// When the last round was ordered; at most one in each `fast_interval`.
     pub(super) round_at: Moment,
@@ -122,18 +126,31 @@ impl Coordinator {
     }
 
     fn report(&mut self, report: Report, now: Moment) {
+        if !self.addresses.contains_key(&report.backend) {
+            // It left the group while its report waited.
+            return;
+        }
         match report.news {
             News::Started(at) => self.group.check_started(&report.backend, at),
-            News::Failed(error) => self.journal.own_fault(&report.backend, &error, now),
+            News::Failed(error) => {
+                self.journal.own_fault(&report.backend, &error, now);
+                // The round is over and has told nothing: new sessions do not wait for the next one.
+                if self.group.primary() == Some(&report.backend) {
+                    self.clear_suspicion();
+                    self.publish();
+                }
+            }
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
-                if let Some(endpoint) = endpoint {
+                // Only where facts came from: a name may stand for several addresses, and one that was merely tried, or that did not
+                // answer as a data server, must not receive the primary's clients.
+                if let Some(endpoint) = endpoint.filter(|_| matches!(outcome, Outcome::Facts(_))) {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
                 let of_primary = self.group.primary() == Some(&report.backend);
                 if of_primary && self.suspect.is_some_and(|since| started >= since) {
-                    self.suspect = None;
+                    self.clear_suspicion();
                 }
                 if of_primary {
                     self.publish();
@@ -144,15 +161,21 @@ impl Coordinator {
 
     fn hint(&mut self, hint: &Hint, now: Moment) {
         if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
+            self.clear_suspicion();
             return;
         }
         self.journal.hint(hint);
         self.group.hint(now);
         self.order_round(now);
-        if self.suspect.is_none() {
+        if hint.what.is_suspicious() && self.suspect.is_none() {
             self.suspect = Some(now);
             self.publish();
         }
+    }
+
+    fn clear_suspicion(&mut self) {
+        self.suspect = None;
+        self.link.suspected.store(false, Ordering::SeqCst);
     }
 
     /// One check of every backend at once, at most once in each `fast_interval`.
@@ -165,8 +188,6 @@ impl Coordinator {
         if self.round_due.is_some_and(|due| due <= now) {
             self.round_due = None;
             self.round_at = now;
-            // A hint that came since the last round is answered by checks that begin from now on.
-            self.suspect = self.suspect.map(|_| now);
             self.pace.send_modify(|pace| pace.round += 1);
         }
     }
@@ -221,14 +242,15 @@ impl Coordinator {
     /// One probe for each backend of the group, a leaving one included, and for no other.
     fn start_probes(&mut self) {
         let backends: Vec<Arc<str>> = self.group.backends().iter().map(|backend| backend.name.clone()).collect();
-        let gone: Vec<Arc<str>> = self.probes.keys().filter(|name| !backends.contains(name)).cloned().collect();
+        let gone: Vec<Arc<str>> = self.addresses.keys().filter(|name| !backends.contains(name)).cloned().collect();
         for name in gone {
             self.probes.remove(&name);
+            self.addresses.remove(&name);
             self.endpoints.remove(&name);
             self.journal.forget(&name);
         }
-        for address in self.config.backends.clone() {
-            let backend: Arc<str> = address.to_string().into();
+        self.addresses.extend(addresses(&self.config));
+        for (backend, address) in self.addresses.clone() {
             if self.probes.contains_key(&backend) {
                 continue;
             }
@@ -253,7 +275,7 @@ impl Coordinator {
                 Step::Withdraw { epoch, .. } => {
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
-                    self.suspect = None;
+                    self.clear_suspicion();
                     self.publish();
                 }
                 Step::Grant { .. } => {
@@ -272,7 +294,11 @@ impl Coordinator {
 
     /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
     fn vouch(&mut self, now: Moment) {
-        if self.group.vouches() && self.link.fence.renew(now.as_micros(), (now + VOUCH_FOR).as_micros()) {
+        if !self.group.vouches() {
+            return;
+        }
+        let before = self.link.fence.renew((now + VOUCH_FOR).as_micros());
+        if before < Moment::now().as_micros() {
             self.route.send_modify(|_| {});
         }
     }
@@ -317,6 +343,10 @@ impl Coordinator {
 /// The names of a configuration's backends.
 pub(super) fn backend_names(config: &config::Group) -> Vec<Arc<str>> {
     config.backends.iter().map(|address| address.to_string().into()).collect()
+}
+
+fn addresses(config: &config::Group) -> impl Iterator<Item = (Arc<str>, config::BackendAddress)> {
+    backend_names(config).into_iter().zip(config.backends.iter().cloned())
 }
 
 /// The numbers of a configuration.

@@ -4,12 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::transport::tune;
 use crate::config::BindAddress;
@@ -74,8 +74,13 @@ impl Drop for Bound {
 /// A socket file that nobody listens on any more is removed; anything else at that path is left alone.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    let refused = || UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-    if is_socket && refused() { std::fs::remove_file(path) } else { Ok(()) }
+    if is_socket && refuses(path)? { std::fs::remove_file(path) } else { Ok(()) }
+}
+
+/// Nobody listens. Asked without waiting: a living listener whose backlog is full would keep this thread, and with it every check.
+fn refuses(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    Ok(socket.connect(&SockAddr::unix(path)?).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 /// What systemd handed over, by the address that each socket is bound to.

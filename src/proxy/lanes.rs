@@ -21,7 +21,7 @@ use super::policy::{Admission, Policy, admission};
 use super::session::{Session, Verdict};
 use super::transport::Stream;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
-use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Route};
+use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route};
 
 /// Connects under way at once, for each worker and group.
 const CONNECTS_MAX: usize = 64;
@@ -160,11 +160,15 @@ impl Lanes {
         if self.stopping.get() {
             return Admission::Refuse;
         }
-        match admission(&self.route.borrow(), waiting_since.unwrap_or(now), now) {
+        match self.admission(waiting_since.unwrap_or(now), now) {
             Admission::Attach if self.may_connect(now) && self.parked_count.get() == 0 => Admission::Attach,
             Admission::Attach => Admission::Park,
             other => other,
         }
+    }
+
+    fn admission(&self, waiting_since: Moment, now: Moment) -> Admission {
+        admission(&self.route.borrow(), self.link.suspected.load(Ordering::SeqCst), waiting_since, now)
     }
 
     fn may_connect(&self, now: Moment) -> bool {
@@ -193,17 +197,21 @@ impl Lanes {
     /// The elected primary could not be connected to: a hint, and another try soon.
     pub fn could_not_connect(&self, epoch: Epoch) {
         self.reconnect_at.set(Moment::now() + RECONNECT_AFTER);
-        self.hint(epoch, "unconnectable");
+        self.hint(epoch, Noticed::Unconnectable);
     }
 
     /// Tells control what traffic noticed, at most once in each `hint_interval`.
-    pub fn hint(&self, epoch: Epoch, what: &'static str) {
+    pub fn hint(&self, epoch: Epoch, what: Noticed) {
         let now = Moment::now();
         let interval = self.route.borrow().hint_interval;
         if self.hinted_at.get().is_none_or(|at| now.since(at) >= interval) {
             self.hinted_at.set(Some(now));
-            // A full inbox means that control has been told enough.
-            let _ = self.link.hints.try_send(Hint { epoch, what });
+            // Raised first: control lowers it again when it has looked, and may be quicker than this thread.
+            self.link.suspected.fetch_or(what.is_suspicious(), Ordering::SeqCst);
+            if self.link.hints.try_send(Hint { epoch, what }).is_err() {
+                // A full inbox means that control has been told enough; it will not lower what it was not told of.
+                self.link.suspected.store(false, Ordering::SeqCst);
+            }
         }
     }
 
@@ -246,7 +254,7 @@ impl Lanes {
         while self.may_connect_with_reserve(now) {
             let Some(session) = self.parked.borrow_mut().pop_front() else { return };
             let Some(since) = session.parked_since() else { continue };
-            match admission(&self.route.borrow(), since, now) {
+            match self.admission(since, now) {
                 Admission::Attach => session.decide(Verdict::Attach),
                 Admission::Refuse => session.decide(Verdict::Refuse(HoldOutcome::Window)),
                 Admission::Park => {
@@ -266,10 +274,9 @@ impl Lanes {
 
     fn expire_parked(&self) {
         let now = Moment::now();
-        let route = self.route.borrow();
         self.parked.borrow_mut().retain(|session| {
             let Some(since) = session.parked_since() else { return false };
-            let over = admission(&route, since, now) == Admission::Refuse;
+            let over = self.admission(since, now) == Admission::Refuse;
             if over {
                 session.decide(Verdict::Refuse(HoldOutcome::Window));
             }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use super::transport::Stream;
 use crate::metrics::CloseReason;
 use crate::resp::reply;
-use crate::route::{Epoch, Fence, Moment, Passage};
+use crate::route::{Epoch, Fence, Moment, Noticed, Passage};
 
 /// Reads of one direction in one turn, so that a busy session does not starve its neighbours.
 const READS_PER_TURN: usize = 4;
@@ -83,7 +83,7 @@ pub struct Turn<'a> {
     /// Bytes read from the backend in this turn.
     pub bytes_out: u64,
     /// What traffic noticed.
-    pub hint: Option<&'static str>,
+    pub hint: Option<Noticed>,
     /// When the session's first byte went to the backend, if in this turn.
     pub first_byte: Option<Moment>,
 }
@@ -223,7 +223,7 @@ impl Splice {
             turn.bytes_out += read as u64;
             let bytes = &turn.scratch[..read];
             if HINTS && bytes[0] == b'-' {
-                turn.hint = reply::hint(bytes).or(turn.hint);
+                turn.hint = reply::hint(bytes).map(Noticed::Error).or(turn.hint);
             }
             match self.client.poll_write(cx, bytes) {
                 Poll::Ready(Ok(written)) if written == read => {}
@@ -245,7 +245,7 @@ impl Splice {
             self.ending = Some(CloseReason::Client);
         } else {
             self.ending = Some(CloseReason::Backend);
-            turn.hint = Some("closed");
+            turn.hint = Some(Noticed::Closed);
         }
     }
 

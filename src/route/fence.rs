@@ -79,9 +79,10 @@ impl Fence {
         self.acknowledged.iter().all(|worker| worker.load(Ordering::SeqCst) >= epoch)
     }
 
-    /// Control side: vouches for the epoch in force until `until_micros`. Returns whether it had lapsed by `now_micros`: then
-    /// sessions may be waiting and have to be woken.
-    pub fn renew(&self, now_micros: u64, until_micros: u64) -> bool {
-        self.valid_until_micros.swap(until_micros, Ordering::SeqCst) < now_micros
+    /// Control side: vouches for the epoch in force until `until_micros`. Returns the deadline of before: where that has passed on a
+    /// clock that is read *after* this call, sessions may have found the fence lapsed and have to be woken. (A clock read before it
+    /// would miss a worker that looked in between.)
+    pub fn renew(&self, until_micros: u64) -> u64 {
+        self.valid_until_micros.swap(until_micros, Ordering::SeqCst)
     }
 }
