@@ -24,11 +24,11 @@ build: ## the binary: target/release/mainstay
 demo: ## two failovers on real Redis servers, watched from three sides, in half a minute
 	@.ci/install demo
 	@cargo build --locked --bin mainstay --example demo
-	@target/debug/examples/demo
+	@cargo run --quiet --locked --example demo
 
 test: ## unit tests, house rules, and tests on real servers
 	@.ci/install test
-	@$(more_descriptors); cargo test --locked
+	@$(more_descriptors); cargo test --locked --no-fail-fast
 
 lint: ## format, clippy, documentation, licences, advisories
 	@.ci/install lint

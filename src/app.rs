@@ -41,7 +41,10 @@ pub fn run(config: Config, source: Option<PathBuf>) -> anyhow::Result<()> {
     let (logging, _written_at_the_end) = logging::init(&config.log)?;
     end_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(serve(config, source, logging))
+    let result = runtime.block_on(serve(config, source, logging));
+    // Does not wait for a resolver that hangs.
+    runtime.shutdown_background();
+    result
 }
 
 /// A panic anywhere leaves a proxy that nobody can vouch for: the process ends, its supervisor starts another.

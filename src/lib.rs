@@ -45,7 +45,7 @@
 //! | 2 rivals and how they become eligible again | `topology/rivals.rs` |
 //! | 3a proof of succession | `topology/lineage.rs` |
 //! | 4 when a primary is lost | `topology/loss.rs` |
-//! | 5 hints | seen in `resp/reply.rs` and `proxy/splice.rs`, answered in `control/coordinator.rs` |
+//! | 5 hints | seen in `resp/reply.rs`, `resp/command.rs` and `proxy/splice.rs`, answered in `control/coordinator.rs` |
 //! | 6 every decision can be explained | `topology/history.rs`, `control/snapshot.rs`, `control/journal.rs` |
 //! | epoch, withdraw and grant | `topology/group.rs`, carried out by `control/coordinator.rs` |
 //! | fence | `route/fence.rs`, asked in `proxy/splice.rs`, acknowledged in `proxy/lanes.rs` |

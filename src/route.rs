@@ -22,7 +22,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -87,8 +87,35 @@ pub struct Vacancy {
 pub struct Hint {
     /// The epoch of the session that noticed.
     pub epoch: Epoch,
-    /// What was noticed, one word for the log: an error code, `closed` or `unconnectable`.
-    pub what: &'static str,
+    /// What was noticed.
+    pub what: Noticed,
+}
+
+/// See [`Hint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noticed {
+    /// A reply with this error code passed by.
+    Error(&'static str),
+    /// The backend closed a connection. It also does so for clients that say QUIT, so this alone keeps nobody waiting.
+    Closed,
+    /// The backend could not be connected to.
+    Unconnectable,
+}
+
+impl Noticed {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error(code) => code,
+            Self::Closed => "closed",
+            Self::Unconnectable => "unconnectable",
+        }
+    }
+
+    /// New sessions park until the checks that follow have ended.
+    pub fn is_suspicious(self) -> bool {
+        !matches!(self, Self::Closed)
+    }
 }
 
 /// What a worker holds of a group: everything that crosses between control and the data path, for one group.
@@ -100,6 +127,9 @@ pub struct GroupLink {
     pub route: watch::Receiver<Arc<Route>>,
     /// Checked before every upstream write.
     pub fence: Arc<Fence>,
+    /// Raised by a worker with a suspicious hint, lowered by control when it has looked into it. Every worker parks new sessions
+    /// meanwhile, from this very moment: a client that comes back at once must not meet the demoted server a second time.
+    pub suspected: Arc<AtomicBool>,
     /// Told after each acknowledgement on the fence.
     pub acknowledged: Arc<Notify>,
     /// Bounded; a hint that does not fit is dropped, another one is already waiting.

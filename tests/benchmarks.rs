@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use replies::{Expected, Replies};
-use stats::{Spread, paired_ratios, quantile, sorted};
+use stats::{Spread, median_confidence, paired_ratios, quantile, sorted};
 use verdict::{Attempt, Timeline, judge};
 
 #[test]
@@ -56,6 +56,13 @@ fn replies_are_counted_however_the_bytes_are_cut() {
 fn an_error_in_place_of_a_value_is_not_counted() {
     assert!(Replies::default().count(b"-READONLY You can't write\r\n", &Expected::ok()).is_err());
     assert!(Replies::default().count(b"$4\r\nabcd\r\n", &Expected::value(3)).is_err());
+}
+
+#[test]
+fn the_median_is_known_the_better_the_more_was_measured() {
+    let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+    assert_eq!(median_confidence(&hundred), Some((40.0, 61.0)), "the ranks of the sign test for 100 values");
+    assert_eq!(median_confidence(&[1.0, 2.0]), None);
 }
 
 /// The old primary falls silent 10 ms after the event and the promotion is visible at 100 ms. Times are milliseconds after the event.

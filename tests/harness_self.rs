@@ -18,7 +18,7 @@ fn a_redis_answers_and_its_replica_follows() {
 fn a_killed_redis_refuses_and_comes_back_with_and_without_its_data() {
     let mut server = Redis::start(&[]);
     server.command(&["SET", "k", "v"]);
-    server.command(&["SAVE"]);
+    server.save();
     server.kill9();
     assert_eq!(Client::try_connect(&server.address()).err(), Some(Gone::Refused));
     server.start_again();

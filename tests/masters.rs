@@ -123,7 +123,7 @@ fn returns_as_a_second_master(with_rdb: bool) {
     mainstay.client().must(&["SET", "k", "v"]);
     pair.new.wait_in_step(&pair.old);
     if with_rdb {
-        assert_eq!(pair.old.command(&["SAVE"]), Reply::ok());
+        pair.old.save();
     }
     pair.old.kill9();
     pair.new.promote();
@@ -156,7 +156,7 @@ fn a_rival_appears(with_rdb: bool) {
     let mut family = Redis::family(1);
     family[0].command(&["SET", "k", "v"]);
     family[1].wait_in_step(&family[0]);
-    assert_eq!(family[1].command(&["SAVE"]), Reply::ok());
+    family[1].save();
     let setup = Setup::of(&family).expecting(&[DOWN, CONFLICT]);
     let mainstay = setup.start_on(&family[0]);
     let mut before = mainstay.client();

@@ -40,7 +40,7 @@ fn a_backend_that_loads_its_data_set_is_waited_for() {
     // 3,000 keys at 1 ms each: three seconds of -LOADING at every start.
     let mut servers = vec![Redis::start(&["loading-process-events-interval-bytes 1024"])];
     servers[0].command(&["DEBUG", "POPULATE", "3000"]);
-    assert_eq!(servers[0].command(&["SAVE"]), Reply::ok());
+    servers[0].save();
     let setup = Setup::of(&servers).hold("window = \"30s\"").expecting(&[LOST, DOWN, LOADING]);
     let mainstay = setup.start_on(&servers[0]);
     servers[0].kill9();

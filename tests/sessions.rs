@@ -232,12 +232,13 @@ fn a_refusal_that_passes_by_starts_a_check_at_once_and_not_more_often_than_allow
     let refused = client.ask(&["SET", "k", "v"]).expect("the session stands");
     assert!(refused.text().starts_with("NOREPLICAS"), "passed on as it is: {refused:?}");
     wait_until(ms(5000), "a check round starts", || checks() > before);
-    // A stream of such answers must not become a stream of checks: 20 a second at most, by `fast_interval`.
+    // A stream of such answers must not become a stream of checks. In doubt there are two an interval at most, one by pace and one
+    // by hint, and `fast_interval` is 50 ms, jittered.
     let (begun, before) = (std::time::Instant::now(), checks());
     while begun.elapsed() < ms(1500) {
         let _ = client.ask(&["SET", "k", "v"]);
     }
-    let most = begun.elapsed().as_secs_f64() * 20.0 * 1.5 + 5.0;
+    let most = begun.elapsed().as_secs_f64() * 40.0 * 1.3 + 5.0;
     assert!(checks() - before <= most, "{} checks, at most {most} allowed", checks() - before);
     assert_eq!((mainstay.primary(), mainstay.epoch()), (Some(server.address()), 0));
 }

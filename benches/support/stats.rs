@@ -48,3 +48,12 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
 pub fn paired_ratios(above: &[f64], below: &[f64]) -> Vec<f64> {
     above.iter().zip(below).map(|(a, b)| a / b).filter(|ratio| ratio.is_finite() && *ratio > 0.0).collect()
 }
+
+/// Between these values the median of all possible measurements lies, with 95 % confidence (from the ranks alone, whatever the
+/// distribution). `None` for too few values.
+pub fn median_confidence(values: &[f64]) -> Option<(f64, f64)> {
+    let sorted = sorted(values);
+    let (middle, reach) = (sorted.len() as f64 / 2.0, 0.98 * (sorted.len() as f64).sqrt());
+    let (low, high) = ((middle - reach).floor(), (middle + reach).ceil());
+    (low >= 1.0).then(|| Some((*sorted.get(low as usize - 1)?, *sorted.get(high as usize)?)))?
+}

@@ -1,7 +1,7 @@
 //! From figures to tables.
 
 use crate::support::report::Report;
-use crate::support::stats::{Spread, paired_ratios};
+use crate::support::stats::{Spread, median_confidence, paired_ratios};
 use crate::{Cell, Figures};
 
 /// One figure of a round, by its name in the tables.
@@ -47,8 +47,9 @@ pub fn write(report: &mut Report, names: &[&str], cells: &[Cell]) {
         report.say(&format!(
             "**{subject} / {name}**, paired ratios within a round: median (min–max). Clients, command, value ×pipeline."
         ));
-        let with_proxy = cells.iter().any(|cell| cell.median(other, |figures| figures.proxy_cpu) > 0.0);
-        let columns: Vec<Column> = RATIOS.into_iter().filter(|(name, _)| with_proxy || *name != "proxy CPU/op").collect();
+        // No proxy, no ratio of its CPU.
+        let known = |figure| cells.iter().any(|cell| !cell.ratios(others.len(), other, figure).is_empty());
+        let columns: Vec<Column> = RATIOS.into_iter().filter(|(_, figure)| known(*figure)).collect();
         let mut head = vec!["workload"];
         head.extend(columns.iter().map(|(name, _)| *name));
         let ratio = |ratios: &[f64]| Spread::of(ratios).map_or("–".into(), |spread| spread.to_string());
@@ -63,6 +64,12 @@ pub fn write(report: &mut Report, names: &[&str], cells: &[Cell]) {
         });
         rows.push(std::iter::once("**all**".to_owned()).chain(all).collect());
         report.table(&head, &rows);
+        let cpu: Vec<f64> = cells.iter().flat_map(|cell| cell.ratios(others.len(), other, |figures| figures.proxy_cpu)).collect();
+        if let Some((low, high)) = median_confidence(&cpu) {
+            report.say(&format!(
+                "All rounds: the median ratio of proxy CPU/op lies between {low:.3} and {high:.3} with 95 % confidence."
+            ));
+        }
     }
     absolute(report, names, cells);
 }

@@ -43,7 +43,7 @@ fn main() {
 
 fn play(stage: &Arc<Stage>) -> Result<Arc<Timeline>, Box<dyn Error>> {
     let cast = Cast::new()?;
-    let timeline = Arc::new(Timeline::new(cast.names()));
+    let timeline = Arc::new(Timeline::new(cast.names(), stage));
     timeline.say("Starting a Redis primary, two replicas, and mainstay in front of them.");
     cast.start_redis(stage)?;
     let config = cast.start_mainstay(stage)?;

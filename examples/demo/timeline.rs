@@ -1,14 +1,17 @@
 //! What happened, in the order in which it was noticed, in milliseconds since the act began.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use crate::stage::Stage;
 
 /// Prints as things happen. One lock covers stamping and printing, so that lines stand in the order of their times.
 pub struct Timeline {
     zero: Mutex<Option<Instant>>,
     names: Vec<(String, String)>,
     colours: bool,
+    stage: Arc<Stage>,
 }
 
 const TEXT_COLUMN: usize = 25;
@@ -16,9 +19,9 @@ const LINE_MAX: usize = 118;
 
 impl Timeline {
     /// `names`: addresses, and what to call them.
-    pub fn new(names: Vec<(String, String)>) -> Self {
+    pub fn new(names: Vec<(String, String)>, stage: &Arc<Stage>) -> Self {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { zero: Mutex::new(None), names, colours }
+        Self { zero: Mutex::new(None), names, colours, stage: Arc::clone(stage) }
     }
 
     /// A heading and what the act is about.
@@ -42,10 +45,10 @@ impl Timeline {
         *self.zero.lock().expect("no thread panics while it prints") = None;
     }
 
-    /// `who` noticed or did `what`. Ignored between the acts.
+    /// `who` noticed or did `what`. Ignored between the acts, and once the servers are being stopped.
     pub fn note(&self, who: &str, what: &str) {
         let zero = self.zero.lock().expect("no thread panics while it prints");
-        let Some(zero) = *zero else { return };
+        let Some(zero) = zero.filter(|_| !self.stage.is_closing()) else { return };
         let millis = zero.elapsed().as_secs_f64() * 1000.0;
         let colour = match who.split([' ', '-']).next() {
             Some("mainstay") => "1;36",

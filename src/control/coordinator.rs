@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -42,15 +43,20 @@ pub(super) struct Coordinator {
     pub(super) route: watch::Sender<Arc<Route>>,
     pub(super) status: watch::Sender<Arc<GroupStatus>>,
     pub(super) probes: HashMap<Arc<str>, AbortOnDrop>,
+    /// Of every backend of the group; a leaving one stands in the configuration no more, but is watched until it is replaced.
+    pub(super) addresses: HashMap<Arc<str>, config::BackendAddress>,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) pace: watch::Sender<Pace>,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
-    /// A hint is being looked into since then: until a check of the primary that began later has ended.
+    /// A hint is being looked into since then: until a check of the primary that began later has ended. Hints that come meanwhile do
+    /// not move it: were a check to take longer than `fast_interval`, steady hints would keep new sessions parked for good.
     pub(super) suspect: Option<Moment>,
     /// When the last round was ordered; at most one in each `fast_interval`.
     pub(super) round_at: Moment,
     pub(super) round_due: Option<Moment>,
+    /// When somebody last wanted a round.
+    pub(super) round_asked: Moment,
     /// When the coordinator last ran.
     pub(super) awake: Moment,
     pub(super) journal: Journal,
@@ -122,9 +128,28 @@ impl Coordinator {
     }
 
     fn report(&mut self, report: Report, now: Moment) {
+        if !self.addresses.contains_key(&report.backend) {
+            // It left the group while its report waited.
+            return;
+        }
         match report.news {
-            News::Started(at) => self.group.check_started(&report.backend, at),
-            News::Failed(error) => self.journal.own_fault(&report.backend, &error, now),
+            News::Started(at) => {
+                self.group.check_started(&report.backend, at);
+                let answers = self.round_due.is_some() && at >= self.round_asked;
+                if answers && self.group.primary() == Some(&report.backend) {
+                    // A check that was due anyway does for the round: steady hints would otherwise double the checks.
+                    self.round_due = None;
+                    self.round_at = at;
+                }
+            }
+            News::Failed(error) => {
+                self.journal.own_fault(&report.backend, &error, now);
+                // The round is over and has told nothing: new sessions do not wait for the next one.
+                if self.group.primary() == Some(&report.backend) {
+                    self.clear_suspicion();
+                    self.publish();
+                }
+            }
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
                 // Only where facts came from: a name may stand for several addresses, and one that was merely tried, or that did not
@@ -135,7 +160,7 @@ impl Coordinator {
                 self.group.check_ended(&report.backend, started, &outcome, now);
                 let of_primary = self.group.primary() == Some(&report.backend);
                 if of_primary && self.suspect.is_some_and(|since| started >= since) {
-                    self.suspect = None;
+                    self.clear_suspicion();
                 }
                 if of_primary {
                     self.publish();
@@ -146,21 +171,26 @@ impl Coordinator {
 
     fn hint(&mut self, hint: &Hint, now: Moment) {
         if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
+            self.clear_suspicion();
             return;
         }
         self.journal.hint(hint);
         self.group.hint(now);
         self.order_round(now);
-        // Where the round has to wait, the one before it has just asked, or is asking: new clients go on meanwhile. Otherwise clients
-        // that end each session with QUIT, which closes upstream, would have everybody wait for `fast_interval`.
-        if self.suspect.is_none() && self.round_due.is_some_and(|due| due <= now) {
+        if hint.what.is_suspicious() && self.suspect.is_none() {
             self.suspect = Some(now);
             self.publish();
         }
     }
 
+    fn clear_suspicion(&mut self) {
+        self.suspect = None;
+        self.link.suspected.store(false, Ordering::SeqCst);
+    }
+
     /// One check of every backend at once, at most once in each `fast_interval`.
     fn order_round(&mut self, now: Moment) {
+        self.round_asked = now;
         let earliest = self.round_at + self.config.check.fast_interval;
         self.round_due = Some(self.round_due.unwrap_or(earliest).min(earliest).max(now));
     }
@@ -223,14 +253,15 @@ impl Coordinator {
     /// One probe for each backend of the group, a leaving one included, and for no other.
     fn start_probes(&mut self) {
         let backends: Vec<Arc<str>> = self.group.backends().iter().map(|backend| backend.name.clone()).collect();
-        let gone: Vec<Arc<str>> = self.probes.keys().filter(|name| !backends.contains(name)).cloned().collect();
+        let gone: Vec<Arc<str>> = self.addresses.keys().filter(|name| !backends.contains(name)).cloned().collect();
         for name in gone {
             self.probes.remove(&name);
+            self.addresses.remove(&name);
             self.endpoints.remove(&name);
             self.journal.forget(&name);
         }
-        for address in self.config.backends.clone() {
-            let backend: Arc<str> = address.to_string().into();
+        self.addresses.extend(addresses(&self.config));
+        for (backend, address) in self.addresses.clone() {
             if self.probes.contains_key(&backend) {
                 continue;
             }
@@ -255,7 +286,7 @@ impl Coordinator {
                 Step::Withdraw { epoch, .. } => {
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
-                    self.suspect = None;
+                    self.clear_suspicion();
                     self.publish();
                 }
                 Step::Grant { .. } => {
@@ -323,6 +354,10 @@ impl Coordinator {
 /// The names of a configuration's backends.
 pub(super) fn backend_names(config: &config::Group) -> Vec<Arc<str>> {
     config.backends.iter().map(|address| address.to_string().into()).collect()
+}
+
+fn addresses(config: &config::Group) -> impl Iterator<Item = (Arc<str>, config::BackendAddress)> {
+    backend_names(config).into_iter().zip(config.backends.iter().cloned())
 }
 
 /// The numbers of a configuration.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -76,6 +76,7 @@ pub fn spawn(
         name: config.name.clone(),
         route,
         fence: Arc::new(Fence::new(epoch, workers)),
+        suspected: Arc::new(AtomicBool::new(false)),
         acknowledged: Arc::new(Notify::new()),
         hints: hint_sender,
         held_bytes: Arc::new(AtomicU64::new(0)),
@@ -91,12 +92,14 @@ pub fn spawn(
         route: route_sender,
         status: status_sender,
         probes: HashMap::new(),
+        addresses: HashMap::new(),
         report_sender,
         pace,
         endpoints: HashMap::new(),
         suspect: None,
         round_at: now,
         round_due: None,
+        round_asked: now,
         awake: now,
         journal,
     };

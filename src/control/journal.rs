@@ -107,7 +107,7 @@ impl Journal {
 
     /// Traffic noticed something.
     pub fn hint(&self, hint: &Hint) {
-        debug!(group = %self.group, epoch = hint.epoch, hint = hint.what, "traffic hints at a change; checking");
+        debug!(group = %self.group, epoch = hint.epoch, hint = hint.what.as_str(), "traffic hints at a change; checking");
     }
 
     /// The process stood still.

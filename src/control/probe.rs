@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::resolve::Resolver;
-use super::wire::{Fault, Reply, Wire, outcome_of_error};
+use super::wire::{Fault, Reply, Wire, excerpt, outcome_of_error};
 use crate::config::Credentials;
 use crate::route::{Endpoint, Moment};
 use crate::topology::Outcome;
@@ -155,7 +155,7 @@ impl Probe {
         resolve_again: bool,
         tried: &mut Option<Endpoint>,
     ) -> Result<Outcome, Fault> {
-        let endpoints = match self.resolver.endpoints(resolve_again, Moment::now()).await {
+        let endpoints = match self.resolver.endpoints(resolve_again, self.timeout, Moment::now()).await {
             Ok(endpoints) => endpoints.to_vec(),
             Err(why) => return Ok(Outcome::NameNotResolved(why)),
         };
@@ -170,10 +170,13 @@ impl Probe {
                 result => return result,
             }
         }
-        let mut fault = Fault::Backend(Outcome::Refused);
+        // A name may stand for several addresses: one that swallows everything must leave time for the next.
+        let share = self.timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
+        let mut fault = None;
         for endpoint in endpoints {
             *tried = Some(endpoint.clone());
-            match Wire::connect(endpoint).await {
+            let connected = timeout(share, Wire::connect(endpoint)).await;
+            match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
                     if let Some(refusal) = self.authenticate(&mut wire).await? {
                         return Ok(refusal);
@@ -184,36 +187,44 @@ impl Probe {
                     }
                     return Ok(outcome);
                 }
-                Err(other) => fault = other,
+                Err(other) => fault = Some(other.or_rather(fault)),
             }
         }
-        Err(fault)
+        // A resolver's answer is never empty.
+        Err(fault.unwrap_or(Fault::Backend(Outcome::Refused)))
     }
 
     async fn authenticate(&self, wire: &mut Wire) -> Result<Option<Outcome>, Fault> {
         let Some(credentials) = &self.credentials else { return Ok(None) };
         let password = credentials.password.expose();
-        let reply = match &credentials.username {
+        let asked = match &credentials.username {
             Some(username) => wire.ask(&["AUTH", username, password]).await,
             None => wire.ask(&["AUTH", password]).await,
         };
-        Ok(match reply {
-            Ok(Reply::Text(_)) => None,
-            Ok(Reply::Error(text)) => Some(match outcome_of_error(&text) {
-                Outcome::AuthRefused(_) | Outcome::NotRedis(_) => Outcome::AuthRefused(without_arguments(&text, password)),
-                other => other,
-            }),
-            // What answers like this may repeat what it was sent, the password among it: nothing of it is quoted.
-            Err(Fault::Backend(Outcome::NotRedis(_))) => Some(Outcome::NotRedis("its answer to AUTH is none of Redis'".into())),
-            Err(fault) => return Err(fault),
-        })
+        match asked {
+            Ok(Reply::Text(_)) => Ok(None),
+            Ok(Reply::Error(text)) => {
+                let text = without_secret(&text, password);
+                Ok(Some(match outcome_of_error(text) {
+                    Outcome::NotRedis(_) => Outcome::AuthRefused(excerpt(text)),
+                    other => other,
+                }))
+            }
+            Err(Fault::Backend(Outcome::NotRedis(said))) => {
+                Err(Fault::Backend(Outcome::NotRedis(without_secret(&said, password).to_owned())))
+            }
+            Err(fault) => Err(fault),
+        }
     }
 }
 
-/// What a server says about AUTH, fit to be shown: one that does not know the command repeats its arguments.
-fn without_arguments(text: &str, password: &str) -> String {
-    let said = text.split(", with args").next().unwrap_or_default();
-    said.replace(password, "***").chars().take(160).filter(|character| !character.is_control()).collect()
+/// What was answered to AUTH, as far as it may be repeated. A server that does not know the command quotes its arguments ("unknown
+/// command 'AUTH', with args beginning with: ..."), and an echo service all of it: both would put the password into the log.
+fn without_secret<'a>(said: &'a str, password: &str) -> &'a str {
+    let said = said.split(", with args").next().unwrap_or_default();
+    // Quoting may cut the password short, so the name of the command beside other quoted protocol gives an echo away as well.
+    let echo = said.contains("$4\\r\\nAUTH");
+    if echo || said.contains(password) { "(its answer to AUTH quotes the password)" } else { said }
 }
 
 async fn ask_info(wire: &mut Wire, old_style: &mut bool) -> Result<Outcome, Fault> {
@@ -239,11 +250,11 @@ async fn disturbed(wire: &mut Option<Wire>) {
     }
 }
 
-/// A factor from 0.9 to 1.1, so that the checks of a fleet of mainstays do not fall into step.
+/// A factor from 0.9 to 1, so that the checks of a fleet of mainstays do not fall into step, and none comes later than configured.
 fn jitter() -> f64 {
     // Each RandomState has keys of its own: the hash of nothing is a random number.
     let random = RandomState::new().build_hasher().finish();
-    0.9 + 0.2 * (random % 1000) as f64 / 1000.0
+    0.9 + 0.1 * (random % 1000) as f64 / 1000.0
 }
 
 #[cfg(test)]
@@ -251,10 +262,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_repeats_what_it_was_sent_does_not_make_mainstay_print_the_password() {
-        // Redis with AUTH renamed, and Sentinel before 6.2.
-        let text = "ERR unknown command 'AUTH', with args beginning with: 'mainstay' 'hunter2' ";
-        assert_eq!(without_arguments(text, "hunter2"), "ERR unknown command 'AUTH'");
-        assert_eq!(without_arguments("ERR what is hunter2?", "hunter2"), "ERR what is ***?");
+    fn an_answer_to_auth_is_repeated_without_the_password() {
+        let refused = "WRONGPASS invalid username-password pair or user is disabled.";
+        assert_eq!(without_secret(refused, "hunter2"), refused);
+        let unknown = "ERR unknown command 'AUTH', with args beginning with: 'app' 'hunter2' ";
+        assert_eq!(without_secret(unknown, "hunter2"), "ERR unknown command 'AUTH'");
+        for quoted in ["ERR what is hunter2?", r#"it said "*2\r\n$4\r\nAUTH\r\n$15\r\nhunter2hunte""#] {
+            assert!(!without_secret(quoted, "hunter2").contains("hunter2"), "{quoted}");
+        }
+        let cut_short = r#"it said "*2\r\n$4\r\nAUTH\r\n$40\r\nsecretsecret""#;
+        assert!(!without_secret(cut_short, "secretsecretsecret").contains("secret"));
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::config::BackendAddress;
 use crate::route::{Endpoint, Moment};
 
-/// How long a check waits for a resolver before it goes on with the last answer.
+/// How long a check waits at most for a resolver that has never answered, or whose last answer led nowhere.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// One backend's address.
@@ -36,8 +36,9 @@ impl Resolver {
         Self { address, interval, answer, asked: None, running: None, error: "no answer from the resolver yet".into() }
     }
 
-    /// The endpoints, in the order to try them; empty where the name was never resolved: then the error says why.
-    pub async fn endpoints(&mut self, again: bool, now: Moment) -> Result<&[Endpoint], String> {
+    /// The endpoints, in the order to try them; empty where the name was never resolved: then the error says why. `again`: the last
+    /// ones led nowhere. `check_timeout`: all the time that the check has.
+    pub async fn endpoints(&mut self, again: bool, check_timeout: Duration, now: Moment) -> Result<&[Endpoint], String> {
         if let BackendAddress::Tcp { host, port } = &self.address
             && host.parse::<IpAddr>().is_err()
         {
@@ -48,14 +49,16 @@ impl Resolver {
                 self.running =
                     Some(tokio::spawn(async move { Ok(tokio::net::lookup_host((host.as_str(), port)).await?.collect()) }));
             }
-            self.collect().await;
+            // While the last answer serves, no check waits for a newer one: a resolver that hangs must not fail it.
+            let waits = again || self.answer.is_empty();
+            self.collect(if waits { PATIENCE.min(check_timeout / 4) } else { Duration::ZERO }).await;
         }
         if self.answer.is_empty() { Err(self.error.clone()) } else { Ok(&self.answer) }
     }
 
-    async fn collect(&mut self) {
+    async fn collect(&mut self, patience: Duration) {
         let Some(running) = &mut self.running else { return };
-        let Ok(finished) = tokio::time::timeout(PATIENCE, running).await else { return };
+        let Ok(finished) = tokio::time::timeout(patience, running).await else { return };
         self.running = None;
         match finished {
             Ok(Ok(addresses)) if !addresses.is_empty() => {
@@ -69,6 +72,24 @@ impl Resolver {
             Ok(Ok(_)) => self.error = "the resolver knows no address for it".into(),
             Ok(Err(error)) => self.error = error.to_string(),
             Err(error) => self.error = error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_resolver_that_hangs_leaves_a_check_its_time() {
+        let name = BackendAddress::Tcp { host: "redis1".into(), port: 6379 };
+        let mut resolver = Resolver::new(name, Duration::from_secs(1));
+        resolver.answer = vec![Endpoint::Tcp(([127, 0, 0, 1], 6379).into())];
+        resolver.running = Some(tokio::spawn(std::future::pending()));
+        for again in [false, true] {
+            let all = Duration::from_millis(200);
+            let answer = tokio::time::timeout(all / 2, resolver.endpoints(again, all, Moment::from_millis(1))).await;
+            assert!(answer.is_ok_and(|endpoints| endpoints.is_ok()), "the last answer serves");
         }
     }
 }

@@ -41,6 +41,22 @@ pub enum Fault {
     Own(io::Error),
 }
 
+impl Fault {
+    /// Of two addresses of one name: the fault that tells more. "Nobody listens there" outweighs "nothing was heard", and both outweigh
+    /// an address that this machine cannot use at all, as `::1` where IPv6 is off: `localhost` often leads there too.
+    pub fn or_rather(self, other: Option<Self>) -> Self {
+        let weight = |fault: &Self| match fault {
+            Self::Own(_) => 0,
+            Self::Backend(Outcome::Silent) => 1,
+            Self::Backend(_) | Self::Closed => 2,
+        };
+        match other {
+            Some(other) if weight(&other) >= weight(&self) => other,
+            _ => self,
+        }
+    }
+}
+
 /// An answer.
 pub enum Reply {
     /// `+OK`, or a bulk string.
@@ -182,6 +198,24 @@ pub fn outcome_of_error(text: &str) -> Outcome {
     }
 }
 
-fn excerpt(text: &str) -> String {
+/// As much of a text as is worth repeating.
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(160).filter(|character| !character.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_this_machine_cannot_use_hides_no_refusal_at_the_other() {
+        let own = || Fault::Own(io::Error::other("no such address here"));
+        let refused = || Fault::Backend(Outcome::Refused);
+        let silent = || Fault::Backend(Outcome::Silent);
+        for (first, second) in [(refused(), own()), (own(), refused()), (refused(), silent()), (silent(), refused())] {
+            assert!(matches!(second.or_rather(Some(first)), Fault::Backend(Outcome::Refused)));
+        }
+        assert!(matches!(own().or_rather(Some(silent())), Fault::Backend(Outcome::Silent)));
+        assert!(matches!(own().or_rather(None), Fault::Own(_)));
+    }
 }

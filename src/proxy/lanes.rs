@@ -16,12 +16,12 @@ use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::local::{Local, TICK};
 use super::policy::{Admission, Policy, admission};
 use super::session::{Session, Verdict};
 use super::transport::Stream;
-use super::worker::{Local, TICK};
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
-use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Route};
+use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route};
 
 /// Connects under way at once, for each worker and group.
 const CONNECTS_MAX: usize = 64;
@@ -44,7 +44,8 @@ pub struct Lanes {
     parked_count: Cell<usize>,
     connecting: Cell<usize>,
     reconnect_at: Cell<Moment>,
-    hinted_at: Cell<Option<Moment>>,
+    /// When control was last told of something, and whether that was suspicious.
+    hinted_at: Cell<Option<(Moment, bool)>>,
     stopping: Cell<bool>,
     finished: Notify,
     /// The first session has come: from now on time matters.
@@ -129,6 +130,8 @@ impl Lanes {
         self.pump();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.each(|session| {
+                // The walk pauses and time goes on: a session that was just active must not be ahead of the tick it is held against.
+                let tick = self.local.tick.get();
                 let ticks_max = session.policy.idle_timeout.as_millis().div_ceil(TICK.as_millis());
                 if session.is_idle(tick, u32::try_from(ticks_max).unwrap_or(u32::MAX / 2)) {
                     session.cut(CloseReason::Idle, &mut self.local.scratch.borrow_mut());
@@ -160,11 +163,15 @@ impl Lanes {
         if self.stopping.get() {
             return Admission::Refuse;
         }
-        match admission(&self.route.borrow(), waiting_since.unwrap_or(now), now) {
+        match self.admission(waiting_since.unwrap_or(now), now) {
             Admission::Attach if self.may_connect(now) && self.parked_count.get() == 0 => Admission::Attach,
             Admission::Attach => Admission::Park,
             other => other,
         }
+    }
+
+    fn admission(&self, waiting_since: Moment, now: Moment) -> Admission {
+        admission(&self.route.borrow(), self.link.suspected.load(Ordering::SeqCst), waiting_since, now)
     }
 
     fn may_connect(&self, now: Moment) -> bool {
@@ -193,17 +200,23 @@ impl Lanes {
     /// The elected primary could not be connected to: a hint, and another try soon.
     pub fn could_not_connect(&self, epoch: Epoch) {
         self.reconnect_at.set(Moment::now() + RECONNECT_AFTER);
-        self.hint(epoch, "unconnectable");
+        self.hint(epoch, Noticed::Unconnectable);
     }
 
     /// Tells control what traffic noticed, at most once in each `hint_interval`.
-    pub fn hint(&self, epoch: Epoch, what: &'static str) {
+    pub fn hint(&self, epoch: Epoch, what: Noticed) {
         let now = Moment::now();
         let interval = self.route.borrow().hint_interval;
-        if self.hinted_at.get().is_none_or(|at| now.since(at) >= interval) {
-            self.hinted_at.set(Some(now));
-            // A full inbox means that control has been told enough.
-            let _ = self.link.hints.try_send(Hint { epoch, what });
+        // Connections that close all the time must not keep back the one reply that parks new sessions.
+        let told = |(at, suspicious): (Moment, bool)| now.since(at) < interval && (suspicious || !what.is_suspicious());
+        if !self.hinted_at.get().is_some_and(told) {
+            self.hinted_at.set(Some((now, what.is_suspicious())));
+            // Raised first: control lowers it again when it has looked, and may be quicker than this thread.
+            self.link.suspected.fetch_or(what.is_suspicious(), Ordering::SeqCst);
+            if self.link.hints.try_send(Hint { epoch, what }).is_err() {
+                // A full inbox means that control has been told enough; it will not lower what it was not told of.
+                self.link.suspected.store(false, Ordering::SeqCst);
+            }
         }
     }
 
@@ -229,14 +242,18 @@ impl Lanes {
         self.metrics.ended(outcome).inc();
     }
 
-    /// A parked client sent something. When the group's room is full the oldest that holds bytes has to go.
+    /// A parked client sent something, or parks again with what it had sent. While the group has no room for it the oldest that hold
+    /// bytes have to go. Their bytes count no more from here on: the next one must not send further clients away for them.
     pub fn holds(&self, bytes: usize) {
-        let held = self.link.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        if held > self.route.borrow().hold_max_bytes {
-            let parked = self.parked.borrow();
-            if let Some(oldest) = parked.iter().find(|session| session.parked_since().is_some() && session.holds_bytes()) {
-                oldest.decide(Verdict::Refuse(HoldOutcome::Full));
-            }
+        let room = self.route.borrow().hold_max_bytes;
+        let mut held = self.link.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        let parked = self.parked.borrow();
+        let mut holders = parked.iter().filter(|session| session.parked_since().is_some() && session.holds_bytes());
+        while held > room {
+            let Some(oldest) = holders.next() else { return };
+            let freed = oldest.give_up_bytes() as u64;
+            held = self.link.held_bytes.fetch_sub(freed, Ordering::Relaxed) - freed;
+            oldest.decide(Verdict::Refuse(HoldOutcome::Full));
         }
     }
 
@@ -246,7 +263,7 @@ impl Lanes {
         while self.may_connect_with_reserve(now) {
             let Some(session) = self.parked.borrow_mut().pop_front() else { return };
             let Some(since) = session.parked_since() else { continue };
-            match admission(&self.route.borrow(), since, now) {
+            match self.admission(since, now) {
                 Admission::Attach => session.decide(Verdict::Attach),
                 Admission::Refuse => session.decide(Verdict::Refuse(HoldOutcome::Window)),
                 Admission::Park => {
@@ -266,10 +283,9 @@ impl Lanes {
 
     fn expire_parked(&self) {
         let now = Moment::now();
-        let route = self.route.borrow();
         self.parked.borrow_mut().retain(|session| {
             let Some(since) = session.parked_since() else { return false };
-            let over = admission(&route, since, now) == Admission::Refuse;
+            let over = self.admission(since, now) == Admission::Refuse;
             if over {
                 session.decide(Verdict::Refuse(HoldOutcome::Window));
             }

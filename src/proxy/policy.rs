@@ -32,10 +32,11 @@ pub enum Admission {
     Refuse,
 }
 
-/// Park, attach or refuse: the one place where this is decided. `waiting_since`: when this client began to wait.
-pub fn admission(route: &Route, waiting_since: Moment, now: Moment) -> Admission {
+/// Park, attach or refuse: the one place where this is decided. `suspected`: a worker has just raised the flag of that name.
+/// `waiting_since`: when this client began to wait.
+pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Moment) -> Admission {
     match &route.primary {
-        Ok(primary) if primary.takes_new && !route.suspect => Admission::Attach,
+        Ok(primary) if primary.takes_new && !route.suspect && !suspected => Admission::Attach,
         // There is a primary, but this client may not, or could not, be connected to it: its own waiting time counts.
         Ok(_) if now < waiting_since + route.hold_window => Admission::Park,
         Err(vacancy) if now < vacancy.since + route.hold_window => Admission::Park,
@@ -63,18 +64,19 @@ mod tests {
     fn the_window_counts_from_the_loss_of_the_primary_and_not_per_client() {
         let at = Moment::from_millis;
         let vacant = route(Err(Vacancy { since: at(1000), why: String::new() }), false);
-        assert_eq!(admission(&vacant, at(1099), at(1099)), Admission::Park);
-        assert_eq!(admission(&vacant, at(1099), at(1100)), Admission::Refuse);
+        assert_eq!(admission(&vacant, false, at(1099), at(1099)), Admission::Park);
+        assert_eq!(admission(&vacant, false, at(1099), at(1100)), Admission::Refuse);
     }
 
     #[test]
     fn a_suspected_or_draining_primary_takes_nobody_new_for_as_long_as_the_window() {
         let at = Moment::from_millis;
         let primary = |takes_new| Primary { backend: "a".into(), endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), takes_new };
-        assert_eq!(admission(&route(Ok(primary(true)), false), at(0), at(9999)), Admission::Attach);
+        assert_eq!(admission(&route(Ok(primary(true)), false), false, at(0), at(9999)), Admission::Attach);
+        assert_eq!(admission(&route(Ok(primary(true)), false), true, at(0), at(99)), Admission::Park);
         for route in [route(Ok(primary(true)), true), route(Ok(primary(false)), false)] {
-            assert_eq!(admission(&route, at(0), at(99)), Admission::Park);
-            assert_eq!(admission(&route, at(0), at(100)), Admission::Refuse);
+            assert_eq!(admission(&route, false, at(0), at(99)), Admission::Park);
+            assert_eq!(admission(&route, false, at(0), at(100)), Admission::Refuse);
         }
     }
 }

@@ -19,11 +19,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::lanes::Lanes;
+use super::local::Tally;
 use super::policy::{Admission, Policy};
 use super::splice::{End, Splice, Turn};
 use super::transport::Stream;
 use super::upstream;
-use super::worker::Tally;
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Epoch, Moment};
 
@@ -98,6 +98,11 @@ impl Session {
     /// Holds bytes of its client while parked.
     pub fn holds_bytes(&self) -> bool {
         self.held.get() > 0
+    }
+
+    /// Counts its bytes as held no more, and says how many they were.
+    pub fn give_up_bytes(&self) -> usize {
+        self.held.replace(0)
     }
 
     /// Decides over a parked session.
@@ -221,7 +226,7 @@ async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream) ->
             // A client that left while it waited must not have its requests executed.
             Ok(_) if has_waited && client.peer_has_closed() => return gone(client),
             Ok(upstream) if lanes.link.fence.epoch() == epoch && !lanes.is_stopping() => {
-                session.active.set(lanes.local.tick.get());
+                session.active.set(lanes.local.turn_tick());
                 session.waiting_since.set(None);
                 let splice = Splice::new(client, upstream, epoch, held);
                 *session.lane.borrow_mut() = Lane::Spliced(Box::new(splice));
@@ -252,6 +257,11 @@ async fn wait(lanes: &Rc<Lanes>, session: &Rc<Session>, client: &mut Stream, hel
     session.verdict.set(None);
     session.waiting_since.set(session.waiting_since.get().or_else(|| Some(Moment::now())));
     lanes.park(session);
+    if !held.is_empty() {
+        // Parked before: it could not be connected.
+        session.held.set(held.len());
+        lanes.holds(held.len());
+    }
     let outcome = poll_fn(|cx| poll_wait(cx, lanes, session, client, held)).await;
     // Whatever the outcome: it is not in the queue's care any more.
     let verdict = match outcome {
@@ -261,7 +271,7 @@ async fn wait(lanes: &Rc<Lanes>, session: &Rc<Session>, client: &mut Stream, hel
     session.verdict.set(Some(verdict));
     let gone = outcome == HoldOutcome::Elected && client.peer_has_closed();
     let outcome = if gone { HoldOutcome::ClientGone } else { outcome };
-    lanes.unpark(session.held.replace(0), outcome);
+    lanes.unpark(session.give_up_bytes(), outcome);
     match outcome {
         HoldOutcome::Elected => Waited::Attach,
         HoldOutcome::Window | HoldOutcome::Full => Waited::Refused,

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 
 use super::transport::Stream;
 use crate::metrics::CloseReason;
-use crate::resp::reply;
-use crate::route::{Epoch, Fence, Moment, Passage};
+use crate::resp::{command, reply};
+use crate::route::{Epoch, Fence, Moment, Noticed, Passage};
 
 /// Reads of one direction in one turn, so that a busy session does not starve its neighbours.
 const READS_PER_TURN: usize = 4;
@@ -31,7 +31,7 @@ pub struct Splice {
     /// The fence had lapsed: bytes of the client wait until it is renewed.
     pub waits_for_fence: bool,
     wrote: bool,
-    /// The client shut down writing: what the backend closes after that was asked for.
+    /// The client shut down writing, or said QUIT last: what the backend closes after that was asked for.
     client_ended: bool,
     /// The backend has ended, and why that ends the session.
     ending: Option<CloseReason>,
@@ -83,7 +83,7 @@ pub struct Turn<'a> {
     /// Bytes read from the backend in this turn.
     pub bytes_out: u64,
     /// What traffic noticed.
-    pub hint: Option<&'static str>,
+    pub hint: Option<Noticed>,
     /// When the session's first byte went to the backend, if in this turn.
     pub first_byte: Option<Moment>,
 }
@@ -100,6 +100,7 @@ pub enum End {
 impl Splice {
     /// Begins with what the client sent while it was parked.
     pub fn new(client: Stream, upstream: Stream, epoch: Epoch, held: Vec<u8>) -> Self {
+        let client_ended = HINTS && command::ends_with_quit(&held);
         let to_upstream = Direction { rest: held, ..Direction::default() };
         Self {
             client,
@@ -109,7 +110,7 @@ impl Splice {
             to_client: Direction::default(),
             waits_for_fence: false,
             wrote: false,
-            client_ended: false,
+            client_ended,
             ending: None,
         }
     }
@@ -163,6 +164,7 @@ impl Splice {
                 Err(_) => return Poll::Ready(Some(End::Closed(CloseReason::Client))),
             };
             turn.bytes_in += read as u64;
+            self.client_ended = HINTS && command::ends_with_quit(&turn.scratch[..read]);
             match self.passage(turn) {
                 Passage::Open => {}
                 Passage::Passed => return Poll::Ready(Some(End::Passed)),
@@ -223,7 +225,7 @@ impl Splice {
             turn.bytes_out += read as u64;
             let bytes = &turn.scratch[..read];
             if HINTS && bytes[0] == b'-' {
-                turn.hint = reply::hint(bytes).or(turn.hint);
+                turn.hint = reply::hint(bytes).map(Noticed::Error).or(turn.hint);
             }
             match self.client.poll_write(cx, bytes) {
                 Poll::Ready(Ok(written)) if written == read => {}
@@ -245,7 +247,7 @@ impl Splice {
             self.ending = Some(CloseReason::Client);
         } else {
             self.ending = Some(CloseReason::Backend);
-            turn.hint = Some("closed");
+            turn.hint = Some(Noticed::Closed);
         }
     }
 

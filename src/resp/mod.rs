@@ -1,4 +1,5 @@
 //! Bytes only: what Redis' protocol says, without sockets and without opinions.
 
+pub mod command;
 pub mod info;
 pub mod reply;

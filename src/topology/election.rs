@@ -187,7 +187,7 @@ impl Ballot<'_> {
         let mut rest: Vec<usize> = eligible
             .iter()
             .copied()
-            .filter(|place| !eligible.iter().any(|other| self.follows(*other, self.replid(*place))))
+            .filter(|place| !eligible.iter().any(|other| self.follows(*other, self.history(*place))))
             .collect();
         let present = self.present.filter(|place| rest.contains(place));
         if present.is_none() && rest.iter().any(|place| self.succeeds_last(*place)) {
@@ -321,6 +321,12 @@ impl Ballot<'_> {
 
     fn replid(&self, place: usize) -> Option<&Id> {
         self.backends[place].health.facts().filter(|facts| facts.role == Role::Master)?.replid.as_ref()
+    }
+
+    /// As [`Ballot::replid`]; of the present primary also while it cannot be asked, or was not asked again since a stall: a successor
+    /// must not wait for it.
+    fn history(&self, place: usize) -> Option<&Id> {
+        self.replid(place).or_else(|| self.last.filter(|_| self.present == Some(place))?.replid.as_ref())
     }
 
     fn follows(&self, place: usize, ancestor: Option<&Id>) -> bool {

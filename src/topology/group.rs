@@ -80,6 +80,8 @@ pub struct Group {
     pub(super) counts_from: Option<Moment>,
     /// The present primary has not been heard since the last stall.
     pub(super) unvouched: bool,
+    /// Not every backend has been heard, or has failed a check, since the last stall.
+    pub(super) round_owed: bool,
     first_round_done: bool,
     /// What `choose` said last while the seat was vacant.
     pub(super) vacancy: (Empty, String),
@@ -102,6 +104,7 @@ impl Group {
             hinted_at: None,
             counts_from: None,
             unvouched: false,
+            round_owed: false,
             first_round_done: false,
             vacancy: (Empty::Unproved, "not checked yet".into()),
         };
@@ -161,6 +164,7 @@ impl Group {
         }
         self.settle_bars(place);
         self.first_round_done |= self.all_heard();
+        self.round_owed &= !self.all_heard();
         self.refresh(now);
     }
 
@@ -174,15 +178,17 @@ impl Group {
     pub fn stalled(&mut self, now: Moment) {
         self.counts_from = Some(now);
         self.unvouched = self.primary().is_some();
+        self.round_owed = true;
         for backend in &mut self.backends {
             backend.health.stalled();
         }
         self.refresh(now);
     }
 
-    /// May the fence be renewed: is there a primary that was heard since the last stall?
+    /// May the fence be renewed: is there a primary that was heard since the last stall, and everybody else as well? A primary that was
+    /// replaced meanwhile may still say role:master, and be the first to answer.
     pub fn vouches(&self) -> bool {
-        self.primary().is_some() && !self.unvouched && self.lost.is_none()
+        self.primary().is_some() && !self.unvouched && !self.round_owed && self.lost.is_none()
     }
 
     /// The one next thing to do. `acknowledged`: every worker has acknowledged the epoch in force.

@@ -7,7 +7,7 @@ use crate::route::Moment;
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     /// Checks that were answered running.
-    answered_running: u32,
+    pub answered_running: u32,
     /// Checks that failed running.
     pub failed_running: u32,
     /// Checks running in which this process said role:master, its data in memory.
@@ -100,6 +100,11 @@ impl Health {
     pub fn claim(&self) -> Option<&Facts> {
         let answered = matches!(self.last, Some((Outcome::Facts(_), _)));
         self.facts().filter(|facts| answered && facts.claims())
+    }
+
+    /// Its last check, which began after the last stall, was answered, if only with "busy" or "wrong password".
+    pub fn is_living(&self) -> bool {
+        self.heard && self.last.as_ref().is_some_and(|(outcome, _)| !outcome.is_failure())
     }
 
     /// Carries `id` as a replica whose link is up.

@@ -3,7 +3,8 @@
 //! - *at once* when it says role:slave or is loading, when its `run_id` changed, when a proven successor appears (even if the old one
 //!   cannot be asked; found by `election.rs`), or when an operator says so;
 //! - after `fall` failed checks running otherwise. What is alive but tells nothing (busy, wrong password, no place for another client)
-//!   is no failed check: see [`Outcome::is_failure`].
+//!   is no failed check: see [`Outcome::is_failure`]. Only after a stall of mainstay itself, when nothing vouches for the primary any
+//!   more, `fall` such answers lose it, rather than that its sessions hang for as long as the password is wrong.
 
 use super::facts::{Facts, Outcome, Role};
 use super::group::Group;
@@ -53,6 +54,13 @@ impl Group {
             failure if failure.is_failure() && health.failed_running >= self.rules.fall => {
                 let what = failure.message().unwrap_or_default();
                 Some((Cause::Down, format!("{name} failed {} checks running; it {what}", health.failed_running)))
+            }
+            // After a stall the fence is closed until it tells its facts: its sessions hang, they do not "work".
+            Outcome::AuthRefused(_) | Outcome::NotPermitted(_) | Outcome::MaxClients
+                if self.unvouched && health.answered_running >= self.rules.fall =>
+            {
+                let what = outcome.message().unwrap_or_default();
+                Some((Cause::Down, format!("{name} could not be asked since mainstay stood still; it {what}")))
             }
             _ => None,
         };

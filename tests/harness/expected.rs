@@ -9,7 +9,7 @@ pub const TIE: &[&str] = &["no primary:"];
 /// mainstay itself stood still.
 pub const STALLED: &[&str] = &["stood still"];
 /// Descriptors run out, or will.
-pub const DESCRIPTORS: &[&str] = &["descriptor", "for want of a resource", "Too many open files"];
+pub const DESCRIPTORS: &[&str] = &["open files", "for want of a resource"];
 /// The data set shrank over a restart.
 pub const RETURNED_EMPTY: &[&str] = &["returned empty"];
 /// A reload was refused.

@@ -172,6 +172,12 @@ impl Redis {
         self.start_again();
     }
 
+    /// SAVE. Redis refuses it while a replica is still being synchronised.
+    #[track_caller]
+    pub fn save(&self) {
+        wait_until(PATIENCE, "it has saved its data", || self.command(&["SAVE"]) == Reply::ok());
+    }
+
     /// Deletes what it saved.
     pub fn lose_rdb(&self) {
         let _ = fs::remove_file(self.dir.path().join("dump.rdb"));

@@ -43,10 +43,14 @@ impl Sentinels {
         sentinels
     }
 
-    /// The port of the primary that the first one names.
+    /// The port of the primary, while all of them name the same one.
     pub fn primary(&self) -> Option<u16> {
-        let mut client = Client::try_connect(&format!("127.0.0.1:{}", self.ports[0])).ok()?;
-        let reply = client.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "jobs"]).ok()?;
-        reply.items().get(1)?.text().parse().ok()
+        let names = |port: &u16| {
+            let mut client = Client::try_connect(&format!("127.0.0.1:{port}")).ok()?;
+            let reply = client.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "jobs"]).ok()?;
+            reply.items().get(1)?.text().parse::<u16>().ok()
+        };
+        let named: Vec<Option<u16>> = self.ports.iter().map(names).collect();
+        named.iter().all(|name| *name == named[0]).then_some(named[0]).flatten()
     }
 }

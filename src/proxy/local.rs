@@ -1,0 +1,117 @@
+//! What the tasks of one worker share. Nothing of it is seen by another thread, but for the counts.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::policy::Policy;
+use crate::metrics::ListenerMetrics;
+
+/// The coarse clock of a worker: idle times, waiting times, counters.
+pub const TICK: Duration = Duration::from_millis(100);
+/// What one read takes at most, and all the buffer that idle sessions share.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Clients that are being let go, for each worker; beyond it they are closed at once.
+const LINGERING_MAX: usize = 512;
+
+/// What a worker's tasks share.
+pub struct Local {
+    /// The worker's number, its place on every fence.
+    pub index: usize,
+    /// Borrowed within one poll, never across an await.
+    pub scratch: RefCell<Box<[u8]>>,
+    /// The tick of the last turn.
+    pub tick: Cell<u32>,
+    started: std::time::Instant,
+    load: Arc<AtomicUsize>,
+    total: Arc<AtomicUsize>,
+    tallies: RefCell<HashMap<Arc<str>, Rc<Tally>>>,
+    lingering: Rc<Cell<usize>>,
+}
+
+/// A listener's bytes, counted without atomics and flushed on the tick.
+pub struct Tally {
+    metrics: ListenerMetrics,
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
+}
+
+impl Tally {
+    /// Bytes from and to clients.
+    #[inline]
+    pub fn add(&self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in.set(self.bytes_in.get() + bytes_in);
+        self.bytes_out.set(self.bytes_out.get() + bytes_out);
+    }
+
+    fn flush(&self) {
+        self.metrics.bytes_in.inc_by(self.bytes_in.take());
+        self.metrics.bytes_out.inc_by(self.bytes_out.take());
+    }
+}
+
+/// A place among the lingering, given back when dropped.
+pub struct Linger(Rc<Cell<usize>>);
+
+impl Drop for Linger {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Local {
+    /// Of worker number `index`; the counts are shared with the acceptor.
+    pub fn new(index: usize, load: Arc<AtomicUsize>, total: Arc<AtomicUsize>) -> Self {
+        Self {
+            index,
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+            tick: Cell::new(0),
+            started: std::time::Instant::now(),
+            load,
+            total,
+            tallies: RefCell::default(),
+            lingering: Rc::default(),
+        }
+    }
+
+    /// The tick that it is now; counters are flushed when it is a new one. Told by the clock and not by counting calls: several groups
+    /// tick here, each in its own rhythm, and none while it has no sessions.
+    pub fn turn_tick(&self) -> u32 {
+        // Wraps after 13 years; only differences matter.
+        let tick = (self.started.elapsed().as_millis() / TICK.as_millis()) as u32;
+        if self.tick.replace(tick) != tick {
+            self.flush();
+        }
+        tick
+    }
+
+    fn flush(&self) {
+        self.tallies.borrow().values().for_each(|tally| tally.flush());
+    }
+
+    /// The counters of a session's listener.
+    pub fn tally(&self, policy: &Policy) -> Rc<Tally> {
+        let new = || Rc::new(Tally { metrics: policy.metrics.clone(), bytes_in: Cell::new(0), bytes_out: Cell::new(0) });
+        self.tallies.borrow_mut().entry(policy.listener.name.clone()).or_insert_with(new).clone()
+    }
+
+    /// A session of this worker has ended: takes it out of every count that the acceptor put it into.
+    pub fn left(&self, policy: &Policy) {
+        self.flush();
+        policy.metrics.sessions.dec();
+        policy.listener.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.load.fetch_sub(1, Ordering::Relaxed);
+        self.total.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A place to linger in, if there is one.
+    pub fn linger(&self) -> Option<Linger> {
+        (self.lingering.get() < LINGERING_MAX).then(|| {
+            self.lingering.set(self.lingering.get() + 1);
+            Linger(self.lingering.clone())
+        })
+    }
+}
