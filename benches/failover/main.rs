@@ -111,7 +111,10 @@ fn watch(event: Event, runs: usize, options: &Options) -> Result<Results> {
         world.reattach()?;
         world.redis[world.primary].ask(&["FLUSHALL"])?;
         world.wait_until_known(through_haproxy)?;
-        one_run(event, run, through_haproxy, &mut world, options, &mut results)?;
+        if !one_run(event, run, through_haproxy, &mut world, options, &mut results)? {
+            eprintln!("{event:?} {} of {runs}: left out, the Sentinels failed over twice", run + 1);
+            continue;
+        }
         let last = |verdicts: &[Verdict]| verdicts.last().map_or(String::new(), tables::progress);
         eprintln!("{event:?} {} of {runs}: mainstay {}", run + 1, last(&results.mainstay));
         if through_haproxy {
@@ -126,6 +129,7 @@ fn watch(event: Event, runs: usize, options: &Options) -> Result<Results> {
     Ok(results)
 }
 
+/// `false`: the Sentinels failed over twice, which is another event, and nothing was recorded.
 fn one_run(
     event: Event,
     run: usize,
@@ -133,7 +137,7 @@ fn one_run(
     world: &mut World,
     options: &Options,
     results: &mut Results,
-) -> Result<()> {
+) -> Result<bool> {
     let manners = Manners {
         clients: options.clients,
         pause: Duration::from_millis(options.pause_ms),
@@ -158,9 +162,15 @@ fn one_run(
     for writers in writers {
         noted.push((writers.name, writers.stop()?));
     }
+    let last_primary = world.ask_sentinels()?;
+    let once = last_primary == world.primary;
+    world.primary = last_primary;
     event.repair(world, old)?;
     // Attaching the old primary to the new one throws away what only the old one had.
     world.reattach()?;
+    if !once {
+        return Ok(false);
+    }
     for (name, attempts) in noted {
         let kept = world.values(name, options.clients)?;
         let verdict = judge(&attempts.into_iter().zip(kept).collect::<Vec<_>>(), timeline);
@@ -169,5 +179,5 @@ fn one_run(
             _ => results.mainstay.push(verdict),
         }
     }
-    Ok(())
+    Ok(true)
 }

@@ -85,6 +85,25 @@ impl World {
         })))
     }
 
+    /// Whom the Sentinels, where there are any, hold to be the primary, once they agree. Now and then, on a busy machine, they fail
+    /// over a second time at once.
+    pub fn ask_sentinels(&self) -> Result<usize> {
+        let mut agreed = self.primary;
+        wait_until("the Sentinels agree on a primary", || {
+            let ask = |sentinel: &Server| {
+                let address = sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "jobs"])?;
+                Ok(address.elements().get(1).map(Reply::text).unwrap_or_default())
+            };
+            let ports = self.sentinels.iter().map(ask).collect::<Result<HashSet<_>>>()?;
+            if let [port] = ports.iter().collect::<Vec<_>>()[..] {
+                agreed =
+                    self.redis.iter().position(|server| server.address.port().to_string() == *port).context("an unknown port")?;
+            }
+            Ok(ports.len() <= 1)
+        })?;
+        Ok(agreed)
+    }
+
     /// Starts the killed server again at its place, as a replica of the primary, the way an operator would.
     pub fn revive(&mut self, index: usize) -> Result<()> {
         let (address, primary) = (self.redis[index].address, self.redis[self.primary].address);

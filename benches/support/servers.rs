@@ -126,12 +126,13 @@ impl Workshop {
         Server::start(command, address, self.log("redis", address))
     }
 
-    /// A Sentinel that watches the group `jobs`.
+    /// A Sentinel that watches the group `jobs`. It pings once a second, so with less than two seconds to go down it would take the
+    /// new primary for dead now and then, just after the change.
     pub fn sentinel(&self, primary: SocketAddr, quorum: usize) -> Result<Server> {
         let address = free_address()?;
         let file = self.folder().join(format!("sentinel-{}.conf", address.port()));
         let text = format!(
-            "bind 127.0.0.1\nport {}\ndir {}\nsentinel monitor jobs {} {} {quorum}\nsentinel down-after-milliseconds jobs 1000\n\
+            "bind 127.0.0.1\nport {}\ndir {}\nsentinel monitor jobs {} {} {quorum}\nsentinel down-after-milliseconds jobs 2000\n\
              sentinel failover-timeout jobs 5000\n",
             address.port(),
             self.folder().display(),
