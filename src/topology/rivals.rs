@@ -27,13 +27,11 @@ impl Group {
             let leads = health.claim().and_then(|facts| facts.replid.as_ref()).is_some_and(|id| {
                 let last_follows =
                     self.backends.iter().any(|backend| backend.name == last.name && backend.health.carries_with_link_up(id));
-                let voters = || {
-                    let others = self.backends.iter().enumerate().filter(|(other, _)| *other != place);
-                    others.map(|(_, backend)| backend).filter(|backend| backend.health.claim().is_none())
-                };
-                let votes = voters().filter(|backend| backend.health.carries_with_link_up(id)).count();
+                // Of all others, those that say role:master included: a living primary is a voice against.
+                let others = || self.backends.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, backend)| backend);
+                let votes = others().filter(|backend| backend.health.carries_with_link_up(id)).count();
                 // An operator's word outweighs a vote, not the submission of the other side.
-                last_follows || (self.backends[place].bar == Some(Bar::Rival) && votes * 2 > voters().count())
+                last_follows || (self.backends[place].bar == Some(Bar::Rival) && votes * 2 > others().count())
             });
             if returned || leads {
                 self.backends[place].bar = None;
@@ -148,6 +146,27 @@ mod tests {
             assert!(hear(&mut group, "b", &stranger, now).is_empty());
         }
         assert_eq!(group.primary(), None);
+    }
+
+    #[test]
+    fn one_follower_of_two_others_does_not_clear_a_rival_beside_a_living_primary() {
+        let mut group = Group::new(RULES, &["a".into(), "b".into(), "c".into()], 0, at(0));
+        let (a, b) = (says(Role::Master, "ra", "x", ""), says(Role::Master, "rb", "z", ""));
+        for now in [1, 2, 3] {
+            hear(&mut group, "a", &a, now);
+            hear(&mut group, "b", &says(Role::Replica, "r0", "x", ""), now);
+            hear(&mut group, "c", &says(Role::Replica, "rc", "x", ""), now);
+        }
+        for now in [10, 11, 12] {
+            hear(&mut group, "a", &a, now);
+            hear(&mut group, "b", &b, now);
+            hear(&mut group, "c", &says(Role::Replica, "rc", "z", ""), now);
+        }
+        assert_eq!(group.rivals().count(), 1);
+        for now in 20..30 {
+            hear(&mut group, "a", &Outcome::Silent, now);
+            assert!(hear(&mut group, "b", &b, now).is_empty(), "a's writes are not in b's history");
+        }
     }
 
     #[test]
