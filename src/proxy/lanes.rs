@@ -79,13 +79,18 @@ impl Lanes {
         let mut route = self.link.route.clone();
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What was published before this task first ran counts as well.
+        route.mark_changed();
         loop {
-            // What was published before this task first ran counts as well.
-            let newest = route.borrow_and_update().clone();
-            self.follow(newest).await;
             let busy = !self.sessions.borrow().is_empty();
             tokio::select! {
-                changed = route.changed() => if changed.is_err() { return },
+                changed = route.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let newest = route.borrow_and_update().clone();
+                    self.follow(newest).await;
+                }
                 _ = ticks.tick(), if busy => self.tick().await,
                 () = self.entered.notified(), if !busy => {}
                 () = self.finished.notified() => return,

@@ -98,12 +98,16 @@ impl Local {
         self.tallies.borrow_mut().entry(policy.listener.name.clone()).or_insert_with(new).clone()
     }
 
-    /// A session of this worker has ended: takes it out of every count that the acceptor put it into.
+    /// A session of this worker has ended: its listener has room for another.
     pub fn left(&self, policy: &Policy) {
         self.flush();
         policy.metrics.sessions.dec();
         policy.listener.sessions.fetch_sub(1, Ordering::Relaxed);
         self.load.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Its client has been let go, and the descriptor with it.
+    pub fn closed(&self) {
         self.total.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -36,7 +36,8 @@ pub enum Admission {
 /// `waiting_since`: when this client began to wait.
 pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Moment) -> Admission {
     match &route.primary {
-        Ok(primary) if primary.takes_new && !route.suspect && !suspected => Admission::Attach,
+        // Without a window nobody waits, so a mere suspicion refuses nobody either.
+        Ok(primary) if primary.takes_new && (route.hold_window.is_zero() || !(route.suspect || suspected)) => Admission::Attach,
         // There is a primary, but this client may not, or could not, be connected to it: its own waiting time counts.
         Ok(_) if now < waiting_since + route.hold_window => Admission::Park,
         Err(vacancy) if now < vacancy.since + route.hold_window => Admission::Park,
@@ -78,5 +79,12 @@ mod tests {
             assert_eq!(admission(&route, false, at(0), at(99)), Admission::Park);
             assert_eq!(admission(&route, false, at(0), at(100)), Admission::Refuse);
         }
+    }
+
+    #[test]
+    fn without_a_window_a_suspicion_refuses_nobody() {
+        let primary = Primary { backend: "a".into(), endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), takes_new: true };
+        let route = Route { hold_window: Duration::ZERO, ..route(Ok(primary), true) };
+        assert_eq!(admission(&route, true, Moment::default(), Moment::default()), Admission::Attach);
     }
 }

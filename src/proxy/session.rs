@@ -27,8 +27,9 @@ use super::upstream;
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Epoch, Moment};
 
-/// What a parked client may have sent and mainstay has read; more waits in the kernel.
-const PARKED_BYTES_MAX: usize = 16 * 1024;
+/// What a parked client may have sent. One that sends more is closed: were the rest left in the kernel, its end could not be seen, and
+/// what it sent might be executed after it has gone.
+const PARKED_BYTES_MAX: usize = 256 * 1024;
 
 /// What the session's task and its lanes share.
 pub struct Session {
@@ -174,7 +175,7 @@ impl Session {
         let Poll::Ready(end) = result else { return Poll::Pending };
         let Lane::Spliced(splice) = std::mem::replace(&mut *lane, Lane::None) else { return Poll::Pending };
         Poll::Ready(match end {
-            End::Closed(reason) => (reason, splice.into_client()),
+            End::Closed(reason) => (reason, splice.into_client(reason)),
             End::Passed => (CloseReason::Failover, splice.cut(&mut scratch)),
         })
     }
@@ -194,10 +195,12 @@ pub async fn run(lanes: Rc<Lanes>, client: Stream, session: Rc<Session>) {
     };
     lanes.leave(key, &session.policy, reason);
     drop(session);
-    if let Some(_place) = lanes.local.linger() {
-        drop(lanes);
+    let local = lanes.local.clone();
+    drop(lanes);
+    if let Some(_place) = local.linger() {
         Box::pin(client.close_lingering(b"")).await;
     }
+    local.closed();
 }
 
 async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream) -> Setup {
@@ -224,7 +227,7 @@ async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream) ->
         *session.lane.borrow_mut() = Lane::None;
         match connected {
             // A client that left while it waited must not have its requests executed.
-            Ok(_) if has_waited && client.peer_has_closed() => return gone(client),
+            Ok(_) if client.peer_is_gone() || has_waited && client.peer_has_closed() => return gone(client),
             Ok(upstream) if lanes.link.fence.epoch() == epoch && !lanes.is_stopping() => {
                 session.active.set(lanes.local.turn_tick());
                 session.waiting_since.set(None);
@@ -293,14 +296,8 @@ fn poll_wait(
             Some(Verdict::Refuse(outcome)) => return Poll::Ready(outcome),
             None => {}
         }
-        let room = PARKED_BYTES_MAX - held.len().min(PARKED_BYTES_MAX);
-        if room == 0 {
-            // The rest waits in the kernel. Whether the client has left is asked again before it is attached.
-            return Poll::Pending;
-        }
         let mut scratch = lanes.local.scratch.borrow_mut();
-        let room = room.min(scratch.len());
-        let read = match client.poll_read(cx, &mut scratch[..room]) {
+        let read = match client.poll_read(cx, &mut scratch) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(read)) if read > 0 => read,
             Poll::Ready(_) => return Poll::Ready(HoldOutcome::ClientGone),
@@ -310,5 +307,8 @@ fn poll_wait(
         session.tally.add(read as u64, 0);
         session.held.set(session.held.get() + read);
         lanes.holds(read);
+        if held.len() > PARKED_BYTES_MAX {
+            return Poll::Ready(HoldOutcome::Full);
+        }
     }
 }

@@ -137,7 +137,12 @@ impl Splice {
     fn poll_to_upstream(&mut self, cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Poll<Option<End>> {
         for _ in 0..READS_PER_TURN {
             while !self.to_upstream.is_clear() {
+                let waited = self.waits_for_fence;
                 match self.passage(turn) {
+                    // It was held, and a client that leaves while it is held must not have its requests executed.
+                    Passage::Open if waited && self.client.peer_has_closed() => {
+                        return Poll::Ready(Some(End::Closed(CloseReason::Client)));
+                    }
                     Passage::Open => {}
                     Passage::Passed => return Poll::Ready(Some(End::Passed)),
                     Passage::Lapsed => return Poll::Pending,
@@ -276,8 +281,12 @@ impl Splice {
         client
     }
 
-    /// The session ended by itself: the upstream is closed, the client is left to be closed.
-    pub fn into_client(self) -> Stream {
+    /// The session ended by itself: the upstream is closed, the client is left to be closed. Where the client has gone nothing of it may
+    /// still be under way: a stopped server would be given it when it wakes, whoever is primary by then.
+    pub fn into_client(self, reason: CloseReason) -> Stream {
+        if reason == CloseReason::Client && self.ending.is_none() {
+            self.upstream.abort();
+        }
         self.client
     }
 }

@@ -79,10 +79,18 @@ impl Stream {
 
     /// The peer has closed its side, or is gone, although what it sent before may still wait to be read.
     pub fn peer_has_closed(&self) -> bool {
-        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        let mut fds = [PollFd::from_borrowed_fd(self.as_fd(), gone)];
+        self.shows(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
+    }
+
+    /// The peer is gone altogether: it reset the connection. One that only shut down writing still waits for replies.
+    pub fn peer_is_gone(&self) -> bool {
+        self.shows(PollFlags::HUP | PollFlags::ERR)
+    }
+
+    fn shows(&self, flags: PollFlags) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.as_fd(), flags)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&at_once)).is_ok_and(|_| fds[0].revents().intersects(gone))
+        poll(&mut fds, Some(&at_once)).is_ok_and(|_| fds[0].revents().intersects(flags))
     }
 
     /// No more will be written; what was written is delivered.

@@ -73,7 +73,10 @@ async fn serve(local: Rc<Local>, metrics: Metrics, mut inbox: mpsc::UnboundedRec
                     spawn_local(session::run(lanes.clone(), client, session));
                 }
                 // The group went while the client was on its way, or no memory for it in the kernel: it is closed.
-                (None, _) | (_, Err(_)) => local.left(&policy),
+                (None, _) | (_, Err(_)) => {
+                    local.left(&policy);
+                    local.closed();
+                }
             },
             Order::CutAll => groups.values().for_each(|lanes| lanes.cut_all()),
         }

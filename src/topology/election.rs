@@ -260,13 +260,19 @@ impl Ballot<'_> {
         if self.proves_itself(place) {
             return None;
         }
-        if self.is_restart(backend, facts) && self.claimants().any(|other| other != place) {
+        if self.is_restart(backend, facts) && self.claimants().any(|other| other != place && self.counts_against(other)) {
             return Some("was restarted and another backend says role:master too");
         }
         if backend.bar == Some(Bar::Rival) {
             return Some("said role:master beside a living primary, without proof that it succeeds it");
         }
         (backend.health.master_running < self.rules.rise).then_some(YOUNG)
+    }
+
+    /// Its claim is to be heard: an operator has not decided against it.
+    fn counts_against(&self, place: usize) -> bool {
+        let backend = &self.backends[place];
+        backend.bar != Some(Bar::Overruled) && backend.admin != AdminState::Maintenance && !backend.leaving
     }
 
     /// Those that only lack answers: until they have them, who happens to be heard more often must not win.
