@@ -52,8 +52,6 @@ pub struct Route {
     pub epoch: Epoch,
     /// The elected primary, or why there is none.
     pub primary: Result<Primary, Vacancy>,
-    /// A hint is being looked into: established sessions go on, new ones park until it is settled.
-    pub suspect: bool,
     /// How long a client may be held, counted from the loss of the primary.
     pub hold_window: Duration,
     /// Bytes that may be held for the whole group.
@@ -128,7 +126,8 @@ pub struct GroupLink {
     /// Checked before every upstream write.
     pub fence: Arc<Fence>,
     /// Raised by a worker with a suspicious hint, lowered by control when it has looked into it. Every worker parks new sessions
-    /// meanwhile, from this very moment: a client that comes back at once must not meet the demoted server a second time.
+    /// meanwhile, from this very moment and not from the next route: a client that comes back at once must not meet the demoted
+    /// server a second time. Established sessions go on.
     pub suspected: Arc<AtomicBool>,
     /// Told after each acknowledgement on the fence.
     pub acknowledged: Arc<Notify>,

@@ -147,7 +147,6 @@ impl Coordinator {
                 // The round is over and has told nothing: new sessions do not wait for the next one.
                 if self.group.primary() == Some(&report.backend) {
                     self.clear_suspicion();
-                    self.publish();
                 }
             }
             News::Ended { started, outcome, took, endpoint } => {
@@ -177,15 +176,19 @@ impl Coordinator {
         self.journal.hint(hint);
         self.group.hint(now);
         self.order_round(now);
-        if hint.what.is_suspicious() && self.suspect.is_none() {
-            self.suspect = Some(now);
-            self.publish();
+        if hint.what.is_suspicious() {
+            self.suspect.get_or_insert(now);
+            // Already raised by who sent the hint, unless an earlier suspicion was cleared while this one waited in the inbox.
+            self.link.suspected.store(true, Ordering::SeqCst);
         }
     }
 
+    /// Lets new sessions in again; workers look at their queues when the route is published, changed or not.
     fn clear_suspicion(&mut self) {
         self.suspect = None;
-        self.link.suspected.store(false, Ordering::SeqCst);
+        if self.link.suspected.swap(false, Ordering::SeqCst) {
+            self.route.send_modify(|_| {});
+        }
     }
 
     /// One check of every backend at once, at most once in each `fast_interval`.
@@ -329,7 +332,6 @@ impl Coordinator {
         let route = Route {
             epoch: self.group.epoch(),
             primary,
-            suspect: self.suspect.is_some(),
             hold_window: self.config.hold.window,
             hold_max_bytes: self.config.hold.max_bytes,
             hint_interval: self.config.check.fast_interval,

@@ -60,7 +60,6 @@ pub fn spawn(
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
         primary: Err(Vacancy { since: now, why: "not checked yet".into() }),
-        suspect: false,
         hold_window: config.hold.window,
         hold_max_bytes: config.hold.max_bytes,
         hint_interval: config.check.fast_interval,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::route::{BackendStatus, Endpoint, FailoverRecord, GroupStatus, Moment, rfc3339};
 use crate::topology::election::{Backend, Bar};
@@ -35,7 +35,7 @@ pub fn of(name: &str, group: &Group, endpoints: &HashMap<Arc<str>, Endpoint>, no
         held: 0,
         taken_at: Some(now),
         backends: backends.collect(),
-        failovers: group.history().iter().map(|failover| record(failover, now)).collect(),
+        failovers: group.history().iter().map(record).collect(),
         rivals,
     }
 }
@@ -92,11 +92,10 @@ fn backend_status(
     }
 }
 
-fn record(failover: &Failover, now: Moment) -> FailoverRecord {
-    let at = SystemTime::now().checked_sub(now.since(failover.lost)).unwrap_or(SystemTime::UNIX_EPOCH);
+fn record(failover: &Failover) -> FailoverRecord {
     FailoverRecord {
         epoch: failover.epoch,
-        at: rfc3339(at),
+        at: rfc3339(failover.lost.wall()),
         cause: failover.cause.as_str().into(),
         why: failover.why.clone(),
         from: failover.from.to_string(),

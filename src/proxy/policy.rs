@@ -32,12 +32,13 @@ pub enum Admission {
     Refuse,
 }
 
-/// Park, attach or refuse: the one place where this is decided. `suspected`: a worker has just raised the flag of that name.
+/// Park, attach or refuse: the one place where this is decided. `suspected`: traffic hinted at a change that control has not yet looked
+/// into.
 /// `waiting_since`: when this client began to wait.
 pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Moment) -> Admission {
     match &route.primary {
         // Without a window nobody waits, so a mere suspicion refuses nobody either.
-        Ok(primary) if primary.takes_new && (route.hold_window.is_zero() || !(route.suspect || suspected)) => Admission::Attach,
+        Ok(primary) if primary.takes_new && (route.hold_window.is_zero() || !suspected) => Admission::Attach,
         // There is a primary, but this client may not, or could not, be connected to it: its own waiting time counts.
         Ok(_) if now < waiting_since + route.hold_window => Admission::Park,
         Err(vacancy) if now < vacancy.since + route.hold_window => Admission::Park,
@@ -50,21 +51,24 @@ mod tests {
     use super::*;
     use crate::route::{Endpoint, Primary, Vacancy};
 
-    fn route(primary: Result<Primary, Vacancy>, suspect: bool) -> Route {
+    fn route(primary: Result<Primary, Vacancy>) -> Route {
         Route {
             epoch: 0,
             primary,
-            suspect,
             hold_window: Duration::from_millis(100),
             hold_max_bytes: 1,
             hint_interval: Duration::from_millis(50),
         }
     }
 
+    fn primary(takes_new: bool) -> Result<Primary, Vacancy> {
+        Ok(Primary { backend: "a".into(), endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), takes_new })
+    }
+
     #[test]
     fn the_window_counts_from_the_loss_of_the_primary_and_not_per_client() {
         let at = Moment::from_millis;
-        let vacant = route(Err(Vacancy { since: at(1000), why: String::new() }), false);
+        let vacant = route(Err(Vacancy { since: at(1000), why: String::new() }));
         assert_eq!(admission(&vacant, false, at(1099), at(1099)), Admission::Park);
         assert_eq!(admission(&vacant, false, at(1099), at(1100)), Admission::Refuse);
     }
@@ -72,19 +76,16 @@ mod tests {
     #[test]
     fn a_suspected_or_draining_primary_takes_nobody_new_for_as_long_as_the_window() {
         let at = Moment::from_millis;
-        let primary = |takes_new| Primary { backend: "a".into(), endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), takes_new };
-        assert_eq!(admission(&route(Ok(primary(true)), false), false, at(0), at(9999)), Admission::Attach);
-        assert_eq!(admission(&route(Ok(primary(true)), false), true, at(0), at(99)), Admission::Park);
-        for route in [route(Ok(primary(true)), true), route(Ok(primary(false)), false)] {
-            assert_eq!(admission(&route, false, at(0), at(99)), Admission::Park);
-            assert_eq!(admission(&route, false, at(0), at(100)), Admission::Refuse);
+        assert_eq!(admission(&route(primary(true)), false, at(0), at(9999)), Admission::Attach);
+        for (route, suspected) in [(route(primary(true)), true), (route(primary(false)), false)] {
+            assert_eq!(admission(&route, suspected, at(0), at(99)), Admission::Park);
+            assert_eq!(admission(&route, suspected, at(0), at(100)), Admission::Refuse);
         }
     }
 
     #[test]
     fn without_a_window_a_suspicion_refuses_nobody() {
-        let primary = Primary { backend: "a".into(), endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), takes_new: true };
-        let route = Route { hold_window: Duration::ZERO, ..route(Ok(primary), true) };
+        let route = Route { hold_window: Duration::ZERO, ..route(primary(true)) };
         assert_eq!(admission(&route, true, Moment::default(), Moment::default()), Admission::Attach);
     }
 }

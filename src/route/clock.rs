@@ -5,9 +5,17 @@
 //! operator who sets the date.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
+
+/// The origin by both clocks.
+static ORIGIN: OnceLock<(Duration, SystemTime)> = OnceLock::new();
+
+fn boot_time() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32)
+}
 
 /// A point in time, as the time passed since the first call of [`Moment::now`] in this process.
 ///
@@ -18,10 +26,13 @@ pub struct Moment(Duration);
 impl Moment {
     /// Reads the clock. Does not enter the kernel where the vDSO serves `CLOCK_BOOTTIME` (Linux 5.3 and later).
     pub fn now() -> Self {
-        static ORIGIN: OnceLock<Duration> = OnceLock::new();
-        let time = clock_gettime(ClockId::Boottime);
-        let now = Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32);
-        Self(now.saturating_sub(*ORIGIN.get_or_init(|| now)))
+        let now = boot_time();
+        Self(now.saturating_sub(ORIGIN.get_or_init(|| (now, SystemTime::now())).0))
+    }
+
+    /// The wall clock at this moment, for people: as it was set when the origin was taken.
+    pub fn wall(self) -> SystemTime {
+        ORIGIN.get_or_init(|| (boot_time(), SystemTime::now())).1 + self.0
     }
 
     /// The moment `millis` milliseconds after the origin.

@@ -5,6 +5,8 @@
 //! the same (`loadDataFromDisk` in server.c). So an edge from an old id to a new one counts as proof only where
 //!
 //! - this very process was seen before as a replica that carried the old id, or
+//! - this very process was seen before without the old id as its `replid2`, and has received replication traffic: a running process
+//!   gets a `replid2` only from an id that it carried, so it was attached and promoted between two checks, or
 //! - it was never seen before and has received replication traffic (`total_net_repl_input_bytes`, 0 after a start from a file), and
 //! - it may be promoted at all (`slave_priority` is not 0), and
 //! - what it misses of the old history is at most `max_succession_gap` (asked at the time of use).
@@ -41,6 +43,8 @@ struct Process {
     /// The id it had when last seen as master, unless it was seen as a replica since.
     mastered: Option<Id>,
     priority: Option<u32>,
+    /// What it continued when last seen.
+    replid2: Option<Id>,
 }
 
 /// How far the master of a history was seen to have come.
@@ -95,12 +99,13 @@ impl Lineage {
             bounded_push(
                 &mut self.processes,
                 PROCESSES_MAX,
-                Process { run_id: run_id.clone(), carried: VecDeque::new(), mastered: None, priority: None },
+                Process { run_id: run_id.clone(), carried: VecDeque::new(), mastered: None, priority: None, replid2: None },
             );
             self.processes.len() - 1
         });
         let process = &mut self.processes[position];
         process.priority = facts.priority.or(process.priority);
+        process.replid2 = facts.replid2.clone();
         match facts.role {
             Role::Master => process.mastered = facts.replid.clone(),
             Role::Replica => {
@@ -135,7 +140,10 @@ impl Lineage {
             return;
         }
         let received = match process {
-            Some(process) => process.carried.contains(parent),
+            Some(process) => {
+                let attached_since = process.replid2.as_ref() != Some(parent) && facts.repl_input_bytes != Some(0);
+                process.carried.contains(parent) || attached_since
+            }
             None => facts.run_id.is_some() && facts.repl_input_bytes.is_some_and(|bytes| bytes > 0),
         };
         let may_be_promoted = facts.priority.or(process.and_then(|process| process.priority)) != Some(0);
@@ -268,6 +276,20 @@ mod tests {
         }
         assert!(lineage.follows(&id("z"), &id("x"), 0));
         assert!(!lineage.follows(&id("x"), &id("z"), 0));
+    }
+
+    #[test]
+    fn a_process_that_was_attached_and_promoted_between_two_checks_proves_it_by_having_had_no_such_id2_before() {
+        let promoted = Facts { repl_input_bytes: Some(7), ..master("c", "z", "y", 9, Some(10)) };
+        let mut lineage = Lineage::default();
+        lineage.observe(&replica("c", "x"), NOW);
+        lineage.observe(&promoted, NOW);
+        assert!(lineage.follows(&id("z"), &id("y"), 0));
+        // Had it been started from a file with that id, it would have shown it from the first check on.
+        let mut lineage = Lineage::default();
+        lineage.observe(&Facts { role: Role::Replica, ..promoted.clone() }, NOW);
+        lineage.observe(&promoted, NOW);
+        assert!(!lineage.follows(&id("z"), &id("y"), 0), "its id2 is older than what was seen of it");
     }
 
     #[test]
