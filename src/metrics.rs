@@ -97,7 +97,7 @@ impl Metrics {
                 ["group", "backend", "outcome"]
             ),
             check_duration: histogram!("mainstay_check_duration_seconds", "How long checks took.", ["group", "backend"]),
-            sessions: family!(IntGaugeVec, "mainstay_sessions", "Sessions open, parked ones included.", ["listener"]),
+            sessions: family!(IntGaugeVec, "mainstay_sessions", "Sessions open, held ones included.", ["listener"]),
             accepted: family!(IntCounterVec, "mainstay_sessions_accepted_total", "Connections accepted.", ["listener"]),
             closed: family!(
                 IntCounterVec,

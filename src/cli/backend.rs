@@ -14,7 +14,7 @@ pub struct Arguments {
     pub backend: String,
     /// What it shall be
     pub state: State,
-    /// Take even the only possible primary away
+    /// Put even the only possible primary into maintenance
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]

@@ -37,10 +37,14 @@ fn concerns(status: &Status) -> Vec<String> {
     for group in &status.groups {
         let name = &group.name;
         if group.conflict {
-            let say = if group.rivals.len() == 1 { "says" } else { "say" };
+            let (say, them) = if group.rivals.len() == 1 { ("says", "it a replica") } else { ("say", "them replicas") };
             let rivals = group.rivals.join(" and ");
+            let settle = match &group.primary {
+                Some(primary) => format!("make {them} of {primary}, or settle it"),
+                None => "settle it".into(),
+            };
             concerns.push(format!(
-                "CONFLICT in {name}: {rivals} {say} role:master without proof; settle it: mainstay elect {name} BACKEND"
+                "CONFLICT in {name}: {rivals} {say} role:master without proof; {settle}: mainstay elect {name} BACKEND"
             ));
         }
         if group.primary.is_none() {
@@ -53,6 +57,8 @@ fn concerns(status: &Status) -> Vec<String> {
             let reason = backend.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
             if !backend.up {
                 concerns.push(format!("DOWN: {address} in {name}{reason}"));
+            } else if backend.state == "primary" && backend.admin_state == AdminState::Drain {
+                concerns.push(format!("DRAINING: {address} is the primary of {name}; new clients wait until there is another"));
             } else if backend.failed_running > 0 || backend.message.is_some() {
                 concerns.push(format!("TROUBLE: {address} in {name}{}{reason}", failed_running(backend, " failed checks")));
             }

@@ -179,3 +179,17 @@ fn durations_and_sizes_stay_short() {
     let sizes = [0, 1023, 1024, 1536, 64 << 20, u64::MAX].map(size);
     assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "64.0 MiB", "16777216.0 TiB"]);
 }
+
+#[test]
+fn a_primary_that_drains_and_a_rival_of_a_living_primary_are_no_calm_day() {
+    let mut status = calm();
+    let group = &mut status.groups[0];
+    group.backends[0].admin_state = AdminState::Drain;
+    (group.conflict, group.rivals) = (true, vec!["redis2:6379".into()]);
+    let expected = "\
+!! CONFLICT in jobs: redis2:6379 says role:master without proof; make it a replica of redis1:6379, or settle it: mainstay elect jobs BACKEND
+!! DRAINING: redis1:6379 is the primary of jobs; new clients wait until there is another
+";
+    let page = page(&status);
+    assert!(page.starts_with(expected), "{page}");
+}

@@ -170,8 +170,9 @@ impl Journal {
                 self.event("conflict_over", None, "nobody but the primary says role:master any more".into());
             } else {
                 let (who, primary) = (rivals.join(", "), group.primary().map_or("", |primary| primary));
+                let (say, them) = if rivals.len() == 1 { ("says", "it a replica") } else { ("say", "them replicas") };
                 let message = format!(
-                    "{who} says role:master beside the primary {primary}; traffic stays with the primary. Make it a replica, or run `mainstay elect`"
+                    "{who} {say} role:master beside the primary {primary}; traffic stays with the primary. Make {them}, or run `mainstay elect`"
                 );
                 warn!(group = %name, backend = %who, epoch = self.epoch, "conflict: {message}");
                 self.event("conflict", Some(&who), message);

@@ -70,6 +70,14 @@ impl Group {
         }
         self.backends[place].admin = state;
         self.refresh(now);
-        Ok(format!("{name} is {}", state.as_str()))
+        let done = match state {
+            AdminState::Ready => "is ready",
+            AdminState::Maintenance => "is in maintenance",
+            AdminState::Drain if primary => {
+                "drains. It is the primary: new clients wait until there is another, or it is ready again"
+            }
+            AdminState::Drain => "drains",
+        };
+        Ok(format!("{name} {done}"))
     }
 }
