@@ -162,9 +162,10 @@ impl Journal {
     /// Says once what has become of rivals and of an empty place.
     pub fn watch(&mut self, group: &Group) {
         let rivals: Vec<Arc<str>> = group.rivals().cloned().collect();
-        if rivals != self.rivals {
+        self.group_metrics.conflict.set(i64::from(!rivals.is_empty()));
+        // Right after an election a rival may just not have been asked again: that is no end of the conflict.
+        if rivals != self.rivals && (!rivals.is_empty() || group.asked_all_since_election()) {
             let name = &self.group;
-            self.group_metrics.conflict.set(i64::from(!rivals.is_empty()));
             if rivals.is_empty() {
                 info!(group = %name, epoch = self.epoch, "conflict over: nobody but the primary says role:master");
                 self.event("conflict_over", None, "nobody but the primary says role:master any more".into());

@@ -6,21 +6,24 @@ use std::time::Duration;
 
 use crate::route::{BackendStatus, Endpoint, FailoverRecord, GroupStatus, Moment, rfc3339};
 use crate::topology::election::{Backend, Bar};
+use crate::topology::facts::Id;
 use crate::topology::history::Failover;
-use crate::topology::{Group, Role};
+use crate::topology::{Facts, Group, Role};
 
 /// The snapshot at `now`.
 pub fn of(name: &str, group: &Group, endpoints: &HashMap<Arc<str>, Endpoint>, now: Moment) -> GroupStatus {
     let (since, rule, why) = group.standing();
     let rivals: Vec<String> = group.rivals().map(|name| name.to_string()).collect();
     let primary = group.primary();
-    let primary_offset = primary
+    let primary_facts = primary
         .and_then(|name| group.backends().iter().find(|backend| backend.name == *name))
-        .and_then(|backend| backend.health.facts()?.offset);
+        .and_then(|backend| backend.health.facts());
+    let primary_offset = primary_facts.and_then(|facts| facts.offset);
+    let primary_id = primary_facts.and_then(|facts| facts.replid.as_ref());
     let backends = group.backends().iter().map(|backend| {
         let is_primary = primary == Some(&backend.name);
         let rival = rivals.iter().any(|name| *name == *backend.name);
-        backend_status(backend, is_primary, rival, primary_offset, endpoints.get(&backend.name), now)
+        backend_status(backend, is_primary, rival, primary_id, primary_offset, endpoints.get(&backend.name), now)
     });
     GroupStatus {
         name: name.to_owned(),
@@ -44,6 +47,7 @@ fn backend_status(
     backend: &Backend,
     is_primary: bool,
     rival: bool,
+    primary_id: Option<&Id>,
     primary_offset: Option<u64>,
     endpoint: Option<&Endpoint>,
     now: Moment,
@@ -69,7 +73,10 @@ fn backend_status(
         Bar::Rival => "said role:master beside a living primary; becomes eligible once it replicates from the group again",
         Bar::Overruled => "was overruled by an operator; becomes eligible once it replicates from the group again",
     });
-    let replica_offset = facts.filter(|facts| facts.role == Role::Replica).and_then(|facts| facts.offset);
+    // Offsets of different histories, or of a link that is down, say nothing about a lag.
+    let of_primary =
+        |facts: &&Facts| facts.role == Role::Replica && facts.link_up == Some(true) && facts.replid.as_ref() == primary_id;
+    let replica_offset = facts.filter(of_primary).and_then(|facts| facts.offset);
     BackendStatus {
         address: backend.name.to_string(),
         endpoint: endpoint.map(Endpoint::to_string),
@@ -79,7 +86,6 @@ fn backend_status(
         last_check: last.map(|(outcome, _)| outcome.as_str().to_owned()),
         message: last.and_then(|(outcome, _)| outcome.message()).or(bar.map(str::to_owned)),
         checked_ms_ago: last.map(|(_, at)| millis(now.since(*at))),
-        check_micros: None,
         failed_running: health.failed_running,
         admin_state: backend.admin,
         version: facts.and_then(|facts| facts.version.clone()),

@@ -143,8 +143,6 @@ pub struct BackendStatus {
     pub message: Option<String>,
     /// Milliseconds since the last check ended.
     pub checked_ms_ago: Option<u64>,
-    /// How long the last check took.
-    pub check_micros: Option<u64>,
     /// Failed checks running.
     pub failed_running: u32,
     /// What an operator wants of it.

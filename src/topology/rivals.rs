@@ -59,6 +59,13 @@ impl Group {
         let rivals = (0..self.backends.len()).filter(move |place| self.is_rival(*place) && heard_since(&self.backends[*place]));
         rivals.map(|place| &self.backends[place].name)
     }
+
+    /// There is a primary, and every backend's check has ended since it was elected.
+    pub fn asked_all_since_election(&self) -> bool {
+        let (elected, ..) = self.standing();
+        let asked = |backend: &Backend| backend.health.last.as_ref().is_some_and(|(_, at)| *at > elected);
+        self.primary().is_some() && self.backends.iter().all(asked)
+    }
 }
 
 #[cfg(test)]
