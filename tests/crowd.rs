@@ -149,3 +149,20 @@ fn out_of_descriptors_mainstay_neither_spins_nor_stops_its_checks() {
         client.must(&["PING"]);
     }
 }
+
+/// Far more clients than are connected at once, each of which sends more than a parked client may while there is no primary.
+#[test]
+fn a_crowd_with_large_requests_only_queues_for_its_connections() {
+    let _alone = alone();
+    let server = Redis::start(&[]);
+    let mainstay = Setup::of([&server]).runtime("workers = 1").start_on(&server);
+    let value = "x".repeat(1 << 20);
+    let request = client::command(&["SET", "k", &value]);
+    let mut clients: Vec<Client> = (0..200).map(|_| mainstay.client()).collect();
+    for client in &mut clients {
+        client.send(&request).expect("nobody is sent away");
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply(PATIENCE), Ok(Reply::ok()));
+    }
+}

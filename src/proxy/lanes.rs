@@ -254,7 +254,7 @@ impl Lanes {
         let mut held = self.link.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
         let parked = self.parked.borrow();
         let mut holders = parked.iter().filter(|session| session.parked_since().is_some() && session.holds_bytes());
-        while held > room {
+        while held > room && self.target().is_none() {
             let Some(oldest) = holders.next() else { return };
             let freed = oldest.give_up_bytes() as u64;
             held = self.link.held_bytes.fetch_sub(freed, Ordering::Relaxed) - freed;

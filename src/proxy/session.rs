@@ -27,9 +27,11 @@ use super::upstream;
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Epoch, Moment};
 
-/// What a parked client may have sent. One that sends more is closed: were the rest left in the kernel, its end could not be seen, and
-/// what it sent might be executed after it has gone.
+/// What a parked client may have sent. While there is no primary one that sends more is closed: were the rest left in the kernel, its
+/// end could not be seen, and what it sent might be executed after it has gone.
 const PARKED_BYTES_MAX: usize = 256 * 1024;
+/// The same of one that merely queues for its connection to a primary: the rest waits in the kernel, it will not be long.
+const QUEUED_BYTES_MAX: usize = 16 * 1024;
 
 /// What the session's task and its lanes share.
 pub struct Session {
@@ -297,7 +299,15 @@ fn poll_wait(
             None => {}
         }
         let mut scratch = lanes.local.scratch.borrow_mut();
-        let read = match client.poll_read(cx, &mut scratch) {
+        let room = match lanes.target() {
+            Some(_) => QUEUED_BYTES_MAX.saturating_sub(held.len()),
+            None if held.len() > PARKED_BYTES_MAX => return Poll::Ready(HoldOutcome::Full),
+            None => scratch.len(),
+        };
+        if room == 0 {
+            return Poll::Pending;
+        }
+        let read = match client.poll_read(cx, &mut scratch[..room]) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(read)) if read > 0 => read,
             Poll::Ready(_) => return Poll::Ready(HoldOutcome::ClientGone),
@@ -307,8 +317,5 @@ fn poll_wait(
         session.tally.add(read as u64, 0);
         session.held.set(session.held.get() + read);
         lanes.holds(read);
-        if held.len() > PARKED_BYTES_MAX {
-            return Poll::Ready(HoldOutcome::Full);
-        }
     }
 }
