@@ -41,4 +41,5 @@ lint: ## format, clippy, documentation, licences, advisories
 bench: ## the tables of the README: throughput, memory of idle sessions, failover (takes long)
 	@.ci/install bench
 	cargo build --release --locked
-	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done
+	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done; \
+	cargo bench --locked --bench throughput -- --hints
