@@ -160,12 +160,8 @@ impl App {
     async fn run(&mut self, signals: &mut Signals) {
         loop {
             tokio::select! {
-                () = async {
-                    tokio::select! {
-                        _ = signals.terminate.recv() => {}
-                        _ = signals.interrupt.recv() => {}
-                    }
-                } => return,
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => {
                     let _ = self.reload().await;
                 }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
-use crate::config::{self, BindAddress, Config};
+use crate::config::{self, Config};
 use crate::control::{self, GroupHandle};
 use crate::metrics::Metrics;
 use crate::proxy::acceptor::{AcceptorOrder, Listening};
@@ -190,9 +190,7 @@ impl Plan {
             }),
             connect_timeout: listener.connect_timeout,
             idle_timeout: listener.idle_timeout,
-            keepalive: match listener.bind {
-                BindAddress::Tcp(_) | BindAddress::Unix(_) => listener.keepalive,
-            },
+            keepalive: listener.keepalive,
             metrics: self.metrics.listener(&listener.name),
         }
     }

@@ -307,12 +307,15 @@ impl Ballot<'_> {
     /// Rule 2, the way back: the last primary is its replica, or most of those that do not say role:master are.
     fn leads(&self, place: usize) -> bool {
         let Some(id) = self.replid(place) else { return false };
-        let last_follows = self.last.is_some_and(|last| {
-            self.backends.iter().any(|backend| backend.name == last.name && backend.health.carries_with_link_up(id))
-        });
         let voters = || self.backends.iter().filter(|backend| backend.health.claim().is_none());
         let votes = voters().filter(|backend| backend.health.carries_with_link_up(id)).count();
-        last_follows || votes * 2 > voters().count()
+        self.last_follows(id) || votes * 2 > voters().count()
+    }
+
+    /// The last primary was seen as a replica of the history `id`.
+    pub fn last_follows(&self, id: &Id) -> bool {
+        let is_last = |backend: &&Backend| self.last.is_some_and(|last| last.name == backend.name);
+        self.backends.iter().filter(is_last).any(|backend| backend.health.carries_with_link_up(id))
     }
 
     /// The last primary's address under another id.

@@ -14,8 +14,7 @@ impl Group {
         if living && self.backends[heard].bar.is_none() && self.is_rival(heard) {
             self.backends[heard].bar = Some(Bar::Rival);
         }
-        let Some(last) = self.last.as_ref() else { return };
-        let Some(last_id) = &last.replid else { return };
+        let Some(last_id) = self.last.as_ref().and_then(|last| last.replid.as_ref()) else { return };
         let max = self.rules.max_succession_gap;
         for place in 0..self.backends.len() {
             if self.backends[place].bar.is_none() {
@@ -25,13 +24,11 @@ impl Group {
             let belongs = health.facts().filter(|facts| facts.role == Role::Replica).and_then(|facts| facts.replid.as_ref());
             let returned = belongs.is_some_and(|id| id == last_id || self.lineage.follows(id, last_id, max));
             let leads = health.claim().and_then(|facts| facts.replid.as_ref()).is_some_and(|id| {
-                let last_follows =
-                    self.backends.iter().any(|backend| backend.name == last.name && backend.health.carries_with_link_up(id));
                 // Of all others, those that say role:master included: a living primary is a voice against.
                 let others = || self.backends.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, backend)| backend);
                 let votes = others().filter(|backend| backend.health.carries_with_link_up(id)).count();
                 // An operator's word outweighs a vote, not the submission of the other side.
-                last_follows || (self.backends[place].bar == Some(Bar::Rival) && votes * 2 > others().count())
+                self.ballot().last_follows(id) || (self.backends[place].bar == Some(Bar::Rival) && votes * 2 > others().count())
             });
             if returned || leads {
                 self.backends[place].bar = None;
