@@ -29,6 +29,7 @@
 //! | [`route`] | the words that control, proxy and admin share: Route, Fence, Hint, status |
 //! | [`metrics`] | every metric, registered once |
 //! | [`topology`] | pure decisions over facts and time: who is primary |
+//! | [`conversation`] | pure: what a session is in the middle of, what to replay, what may be asked again (redis mode) |
 //! | [`control`] | the IO that drives `topology`: checks, the coordinator of a group |
 //! | [`proxy`] | the data path: accept, park, attach, splice, end |
 //! | [`admin`] | HTTP: metrics, health, API |
@@ -53,7 +54,8 @@
 //!
 //! # The law
 //!
-//! `config`, `resp`, `topology`, `route` and `metrics` are at the bottom (`topology` may use `resp` and `route`). `proxy` never imports
+//! `config`, `resp`, `topology`, `conversation`, `route` and `metrics` are at the bottom (`topology` and `conversation` may use `resp` and
+//! `route`, and `route` names what `resp` knows of commands). `proxy` never imports
 //! `control` or `admin`; `control` never imports `proxy`; `admin` sees `route`, `config` and `metrics`; only `app` knows all. A test
 //! reads the imports and enforces it (`tests/house.rs`).
 #![forbid(unsafe_code)]
@@ -62,6 +64,7 @@ pub mod admin;
 pub mod app;
 pub mod config;
 pub mod control;
+pub mod conversation;
 pub mod metrics;
 pub mod proxy;
 pub mod resp;

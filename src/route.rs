@@ -27,6 +27,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::resp::command::Commands;
+
 /// A resolved address that can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -69,6 +71,8 @@ pub struct Primary {
     pub endpoint: Endpoint,
     /// False while an operator drains it: present sessions go on, new ones park.
     pub takes_new: bool,
+    /// What its commands do, as it said itself, or as shipped with mainstay.
+    pub commands: Arc<Commands>,
 }
 
 /// Why a group has no primary.
@@ -78,6 +82,9 @@ pub struct Vacancy {
     pub since: Moment,
     /// For people.
     pub why: String,
+    /// The last primary said of itself that it is a replica now. It refuses writes, so that what it still answers to requests that were
+    /// sent before is the truth about them.
+    pub demoted: bool,
 }
 
 /// What traffic noticed in passing. Never a verdict: it makes control ask.

@@ -20,8 +20,9 @@ use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
+use crate::resp::command::Commands;
 use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
-use crate::topology::{Group, Outcome, Rules, Step};
+use crate::topology::{Cause, Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
 const VOUCH_FOR: Duration = Duration::from_secs(1);
@@ -59,6 +60,8 @@ pub(super) struct Coordinator {
     pub(super) round_asked: Moment,
     /// When the coordinator last ran.
     pub(super) awake: Moment,
+    /// The last primary was withdrawn because it says role:slave.
+    pub(super) demoted: bool,
     pub(super) journal: Journal,
 }
 
@@ -286,7 +289,8 @@ impl Coordinator {
     fn carry_out(&mut self, now: Moment) {
         while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
             match &step {
-                Step::Withdraw { epoch, .. } => {
+                Step::Withdraw { epoch, cause, .. } => {
+                    self.demoted = *cause == Cause::Demoted;
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
                     self.clear_suspicion();
@@ -325,9 +329,10 @@ impl Coordinator {
                     backend.name == *name && backend.admin == crate::route::AdminState::Drain
                 };
                 let takes_new = !self.group.backends().iter().any(drained);
-                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new })
+                let commands = Commands::shipped();
+                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands })
             }
-            None => Err(Vacancy { since, why: why.to_owned() }),
+            None => Err(Vacancy { since, why: why.to_owned(), demoted: self.demoted }),
         };
         let route = Route {
             epoch: self.group.epoch(),

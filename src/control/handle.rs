@@ -59,7 +59,7 @@ pub fn spawn(
     let group = Group::new(rules(&config), &names, epoch, now);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
-        primary: Err(Vacancy { since: now, why: "not checked yet".into() }),
+        primary: Err(Vacancy { since: now, why: "not checked yet".into(), demoted: false }),
         hold_window: config.hold.window,
         hold_max_bytes: config.hold.max_bytes,
         hint_interval: config.check.fast_interval,
@@ -100,6 +100,7 @@ pub fn spawn(
         round_due: None,
         round_asked: now,
         awake: now,
+        demoted: false,
         journal,
     };
     let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));

@@ -49,6 +49,7 @@ pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Mom
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resp::command::Commands;
     use crate::route::{Endpoint, Primary, Vacancy};
 
     fn route(primary: Result<Primary, Vacancy>) -> Route {
@@ -62,13 +63,18 @@ mod tests {
     }
 
     fn primary(takes_new: bool) -> Result<Primary, Vacancy> {
-        Ok(Primary { backend: "a".into(), endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), takes_new })
+        Ok(Primary {
+            backend: "a".into(),
+            endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
+            takes_new,
+            commands: Commands::shipped(),
+        })
     }
 
     #[test]
     fn the_window_counts_from_the_loss_of_the_primary_and_not_per_client() {
         let at = Moment::from_millis;
-        let vacant = route(Err(Vacancy { since: at(1000), why: String::new() }));
+        let vacant = route(Err(Vacancy { since: at(1000), why: String::new(), demoted: false }));
         assert_eq!(admission(&vacant, false, at(1099), at(1099)), Admission::Park);
         assert_eq!(admission(&vacant, false, at(1099), at(1100)), Admission::Refuse);
     }

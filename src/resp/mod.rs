@@ -1,5 +1,6 @@
 //! Bytes only: what Redis' protocol says, without sockets and without opinions.
 
 pub mod command;
+pub mod frames;
 pub mod info;
 pub mod reply;

@@ -6,7 +6,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("metrics", &[]),
     ("resp", &[]),
-    ("route", &[]),
+    ("route", &["resp"]),
     ("topology", &["resp", "route"]),
     ("conversation", &["resp", "route"]),
     ("control", &["config", "metrics", "resp", "route", "topology"]),
