@@ -6,7 +6,8 @@
 //! | [`bind`] | listening sockets: bound, or handed over by systemd |
 //! | [`worker`] | one thread, one runtime; what it is told |
 //! | [`lanes`] | what a worker has of one group: its route, its sessions, its parked queue |
-//! | [`local`] | what the tasks of one worker share: scratch buffer, coarse clock, counters |
+//! | [`local`] | what the tasks of one worker share: scratch buffer, coarse clock |
+//! | [`tally`] | what is counted while requests pass, without atomics |
 //! | [`policy`] | what a listener was configured to be, and whether a client is attached, parked or refused |
 //! | [`session`] | the lifecycle: accept → park → attach → splice → end |
 //! | [`splice`] | bytes between client and upstream, fence and hints on the way |
@@ -20,6 +21,7 @@ pub mod local;
 pub mod policy;
 pub mod session;
 pub mod splice;
+pub mod tally;
 pub mod transport;
 pub mod upstream;
 pub mod worker;

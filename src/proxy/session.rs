@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::lanes::Lanes;
-use super::local::Tally;
 use super::policy::{Admission, Policy};
 use super::splice::{End, Splice, Turn};
+use super::tally::Tally;
 use super::transport::Stream;
 use super::upstream;
 use crate::metrics::{CloseReason, HoldOutcome};
