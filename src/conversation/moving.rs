@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::queue::{Own, Stage, What};
 use super::remembered::{Bytes, request};
 use super::replies::{Frame, broken};
+use super::request::{Own, Stage, What};
 use super::transaction::{Ghost, Transaction};
 use super::{Close, Conversation, Id, Link, Retry, Turn, Withdrawn, blocking, intake};
 use crate::resp::command::{Command, Fate, Kind, Script};
@@ -15,7 +15,8 @@ use crate::route::Epoch;
 const LOSSES_MAX: u8 = 3;
 /// A blocking command that waited longer before it was asked for the first time is asked with the time that remains.
 const BLOCKED_AFTER: Duration = Duration::from_millis(100);
-const TOO_LARGE: &[u8] = b"-MASTERDOWN mainstay: the primary was lost in the middle of this request, which is too large to be kept; \
+const TOO_LARGE: &[u8] =
+    b"-MASTERDOWN mainstay: the primary was lost in the middle of this request, which is too large to be kept; \
     it was not executed\r\n";
 
 impl Conversation {
@@ -23,7 +24,7 @@ impl Conversation {
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
         if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
-            self.cursors = Some(Box::default());
+            self.cursors = Some(Vec::new());
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
         (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
@@ -107,7 +108,7 @@ impl Conversation {
         });
         for bytes in waiting.map(|(_, bytes)| bytes).chain(queued) {
             let digest = arguments(bytes).nth(1);
-            if let Some(body) = digest.and_then(|digest| turn.scripts.to_load(&digest[..])) {
+            if let Some(body) = digest.and_then(|digest| turn.scripts.missing(&digest[..])) {
                 prelude.push((Own::Script, false, request([b"SCRIPT", &b"LOAD"[..], body])));
             }
         }
@@ -143,7 +144,10 @@ impl Conversation {
             any = true;
             let unknown = match command.kind {
                 Kind::Exec if in_multi => std::mem::replace(&mut in_multi, false) && writes,
-                Kind::Discard => std::mem::replace(&mut in_multi, false) && false,
+                Kind::Discard => {
+                    in_multi = false;
+                    false
+                }
                 Kind::Blocking(_) => false,
                 _ if in_multi => {
                     writes |= command.fate != Fate::Read;
@@ -190,7 +194,9 @@ impl Conversation {
         self.holding = Vec::new();
         self.queue.drop_first(std::mem::take(&mut self.prelude));
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {
-            return Err(broken("it was lost in the middle of a transaction that is too large to be kept; nothing of it was executed"));
+            return Err(broken(
+                "it was lost in the middle of a transaction that is too large to be kept; nothing of it was executed",
+            ));
         }
         if std::mem::take(&mut self.watching) {
             self.broken = true;
@@ -303,7 +309,13 @@ impl Conversation {
     }
 
     /// A request of the client has succeeded or failed: what that means for what follows.
-    pub(super) fn apply(&mut self, request: super::queue::Request, command: Command, tone: super::replies::Tone, turn: &mut Turn<'_>) {
+    pub(super) fn apply(
+        &mut self,
+        request: super::request::Request,
+        command: Command,
+        tone: super::replies::Tone,
+        turn: &mut Turn<'_>,
+    ) {
         use super::replies::Tone;
         let effect = self.take_effect();
         let in_transaction = self.transaction.is_some();
@@ -363,4 +375,3 @@ impl Retry {
         }
     }
 }
-
