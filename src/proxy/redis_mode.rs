@@ -143,23 +143,21 @@ impl Dialogue {
         if self.client_ended || self.ending.is_some() || self.owed.len() > OWED_BYTES_MAX {
             return Ok(false);
         }
-        let accepts = self.conversation.accepts();
+        let held = self.conversation.held_bytes();
+        // Were the rest left in the kernel, the client's end could not be seen.
+        let waits_in_vain = matches!(self.upstream, Upstream::Parked) && !present.lanes.has_primary();
+        if waits_in_vain && held > PARKED_BYTES_MAX {
+            present.session.leave_queue(present.lanes, HoldOutcome::Full);
+            self.upstream = Upstream::None;
+            self.refuse(present, "this client sent more than is kept while there is no primary");
+            return Ok(true);
+        }
         let room = match &self.upstream {
-            // Were the rest left in the kernel, the client's end could not be seen.
-            Upstream::Parked if !present.lanes.has_primary() => {
-                if !accepts || self.conversation.held_bytes() > PARKED_BYTES_MAX {
-                    present.session.leave_queue(present.lanes, HoldOutcome::Full);
-                    self.upstream = Upstream::None;
-                    self.refuse(present, "this client sent more than is kept while there is no primary");
-                    return Ok(true);
-                }
-                true
-            }
             // It will not be long.
-            Upstream::Parked | Upstream::Connecting(_) => accepts && self.conversation.held_bytes() < QUEUED_BYTES_MAX,
-            Upstream::None | Upstream::Live(_) | Upstream::Draining(_) => accepts,
+            Upstream::Parked | Upstream::Connecting(_) => waits_in_vain || held < QUEUED_BYTES_MAX,
+            Upstream::None | Upstream::Live(_) | Upstream::Draining(_) => true,
         };
-        if !room {
+        if !room || !self.conversation.accepts() {
             return Ok(false);
         }
         let read = match self.client.poll_read(cx, scratch) {
@@ -226,6 +224,10 @@ impl Dialogue {
                 let useless = self.give_up_upstream();
                 self.beware(present, useless);
             }
+            Ok(Next::NotReady(_)) => {
+                let epoch = self.give_up_upstream();
+                self.beware(present, epoch);
+            }
             Err(close) => self.close(present, &close, CloseReason::Backend),
         }
     }
@@ -255,7 +257,7 @@ impl Dialogue {
             }
             match live.stream.poll_write(cx, pending) {
                 Poll::Ready(Ok(bytes)) => {
-                    self.tell(present, &[], |conversation, turn| conversation.wrote(bytes, turn));
+                    self.conversation.wrote(bytes);
                     present.moves();
                     moved = true;
                 }
@@ -273,7 +275,10 @@ impl Dialogue {
     /// Is this the end, or the end of the conversation? True when it is about to be.
     fn look_for_the_end(&mut self, present: &Present<'_>) -> Result<bool, End> {
         if self.conversation.is_over() {
-            self.ending = Some(CloseReason::Client);
+            match self.conversation.failure().cloned() {
+                Some(close) => self.close(present, &close, CloseReason::Error),
+                None => self.ending = Some(CloseReason::Client),
+            }
             return Ok(true);
         }
         if self.client_ended && self.conversation.pin() == Some(Pin::Blocked) {

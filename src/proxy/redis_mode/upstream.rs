@@ -216,7 +216,7 @@ impl Dialogue {
                     has_written: false,
                     is_deaf: false,
                 });
-                self.tell(present, &[], Conversation::attach);
+                self.tell(present, &[], |conversation, turn| conversation.attach(epoch, turn));
             }
             Ok((stream, _)) => stream.abort(),
             Err(_) => {
