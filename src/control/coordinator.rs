@@ -21,7 +21,9 @@ use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
 use crate::resp::command::Commands;
-use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
+use crate::route::{
+    Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy,
+};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
@@ -60,8 +62,8 @@ pub(super) struct Coordinator {
     pub(super) round_asked: Moment,
     /// When the coordinator last ran.
     pub(super) awake: Moment,
-    /// The last primary was withdrawn because it says role:slave.
-    pub(super) demoted: bool,
+    /// How the last primary left.
+    pub(super) left: Departure,
     pub(super) journal: Journal,
 }
 
@@ -290,7 +292,7 @@ impl Coordinator {
         while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
             match &step {
                 Step::Withdraw { epoch, cause, .. } => {
-                    self.demoted = *cause == Cause::Demoted;
+                    self.left = departure(*cause);
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
                     self.clear_suspicion();
@@ -332,7 +334,7 @@ impl Coordinator {
                 let commands = Commands::shipped();
                 Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands })
             }
-            None => Err(Vacancy { since, why: why.to_owned(), demoted: self.demoted }),
+            None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
         };
         let route = Route {
             epoch: self.group.epoch(),
@@ -355,6 +357,15 @@ impl Coordinator {
         let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
+    }
+}
+
+/// How a primary left that was withdrawn for this.
+fn departure(cause: Cause) -> Departure {
+    match cause {
+        Cause::Demoted => Departure::Demoted,
+        Cause::Succeeded | Cause::Operator | Cause::Maintenance => Departure::Replaced,
+        Cause::Loading | Cause::Restarted | Cause::Down => Departure::Gone,
     }
 }
 
