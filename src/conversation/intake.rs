@@ -190,9 +190,10 @@ impl Conversation {
             Kind::Scan(place) if !self.intake.in_multi && self.is_foreign_cursor(words.get(usize::from(place))) => {
                 Some(b"-ERR mainstay: the primary changed and cursors do not move; begin again with cursor 0\r\n".to_vec())
             }
-            Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => {
-                Some(b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n".to_vec())
-            }
+            Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => Some(
+                b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n"
+                    .to_vec(),
+            ),
             _ => None,
         }
     }

@@ -288,8 +288,7 @@ impl Conversation {
     /// What follows is no conversation: bytes pass between client and upstream from here on.
     pub fn is_opaque(&self) -> bool {
         let opaque = |what| matches!(what, What::Client(Command { kind: Kind::Opaque, .. }));
-        self.link == Link::Live
-            && self.queue.get(0).is_some_and(|first| first.stage == Stage::Waiting && opaque(first.what))
+        self.link == Link::Live && self.queue.get(0).is_some_and(|first| first.stage == Stage::Waiting && opaque(first.what))
     }
 
     /// What the client has sent and the upstream has not been given, when it is opaque.

@@ -15,7 +15,8 @@ use crate::route::Epoch;
 const LOSSES_MAX: u8 = 3;
 /// A blocking command that waited longer before it was asked for the first time is asked with the time that remains.
 const BLOCKED_AFTER: Duration = Duration::from_millis(100);
-const TOO_LARGE: &[u8] = b"-MASTERDOWN mainstay: the primary was lost in the middle of this request, which is too large to be kept; \
+const TOO_LARGE: &[u8] =
+    b"-MASTERDOWN mainstay: the primary was lost in the middle of this request, which is too large to be kept; \
     it was not executed\r\n";
 
 impl Conversation {
@@ -190,7 +191,9 @@ impl Conversation {
         self.holding = Vec::new();
         self.queue.drop_first(std::mem::take(&mut self.prelude));
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {
-            return Err(broken("it was lost in the middle of a transaction that is too large to be kept; nothing of it was executed"));
+            return Err(broken(
+                "it was lost in the middle of a transaction that is too large to be kept; nothing of it was executed",
+            ));
         }
         if std::mem::take(&mut self.watching) {
             self.broken = true;
@@ -303,7 +306,13 @@ impl Conversation {
     }
 
     /// A request of the client has succeeded or failed: what that means for what follows.
-    pub(super) fn apply(&mut self, request: super::queue::Request, command: Command, tone: super::replies::Tone, turn: &mut Turn<'_>) {
+    pub(super) fn apply(
+        &mut self,
+        request: super::queue::Request,
+        command: Command,
+        tone: super::replies::Tone,
+        turn: &mut Turn<'_>,
+    ) {
         use super::replies::Tone;
         let effect = self.take_effect();
         let in_transaction = self.transaction.is_some();
@@ -363,4 +372,3 @@ impl Retry {
         }
     }
 }
-

@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn a_script_is_refused_only_by_the_servers_own_full_text() {
         let eval = |line| of(Fate::Write, Kind::Script(Script::Body), line);
-        assert_eq!(eval("-READONLY You can't write against a read only replica. script: ab12, on @user_script:1.\r\n"), Some(Refusal::ReadOnly));
+        assert_eq!(
+            eval("-READONLY You can't write against a read only replica. script: ab12, on @user_script:1.\r\n"),
+            Some(Refusal::ReadOnly)
+        );
         assert_eq!(eval("-READONLY You can't write against a read only replica.\r\n"), None);
         assert_eq!(eval("-READONLY made up after a write\r\n"), None);
     }
@@ -87,7 +90,10 @@ mod tests {
     #[test]
     fn exec_is_refused_when_the_abort_says_so() {
         let exec = |line| of(Fate::Write, Kind::Exec, line);
-        assert_eq!(exec("-EXECABORT Transaction discarded because of: READONLY You can't write ...\r\n"), Some(Refusal::ReadOnly));
+        assert_eq!(
+            exec("-EXECABORT Transaction discarded because of: READONLY You can't write ...\r\n"),
+            Some(Refusal::ReadOnly)
+        );
         assert_eq!(exec("-EXECABORT Transaction discarded because of previous errors.\r\n"), None);
         assert!(is_abort(b"-EXECABORT Transaction discarded because of previous errors.\r\n"));
     }

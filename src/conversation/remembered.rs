@@ -12,7 +12,11 @@ pub(super) type Bytes = Box<[u8]>;
 /// What changes when a command of the client succeeds.
 pub(super) enum Effect {
     /// `HELLO`: each part where it was given.
-    Hello { version: Option<u8>, login: Option<Login>, name: Option<Bytes> },
+    Hello {
+        version: Option<u8>,
+        login: Option<Login>,
+        name: Option<Bytes>,
+    },
     Login(Login),
     Select(Bytes),
     Name(Bytes),
@@ -173,7 +177,8 @@ impl Remembered {
             say(false, &[b"SELECT", database]);
         }
         if let Some(tracking) = &self.tracking {
-            let words: Vec<&[u8]> = [&b"CLIENT"[..], b"TRACKING"].into_iter().chain(tracking.iter().map(|word| &**word)).collect();
+            let words: Vec<&[u8]> =
+                [&b"CLIENT"[..], b"TRACKING"].into_iter().chain(tracking.iter().map(|word| &**word)).collect();
             say(false, &words);
         }
         for (channels, command) in KINDS {

@@ -3,8 +3,8 @@
 //! Almost every frame passes as it is. What has to be looked at is held until enough of it is there: an error line, a word, a number.
 
 use super::queue::{Own, Request, Stage, What};
-use super::remembered::Effect;
 use super::refusal::{is_abort, refusal};
+use super::remembered::Effect;
 use super::{Close, Conversation, Fault, Id, Link, Next, Outlet, Turn, blocking};
 use crate::resp::command::{Command, Fate, Kind};
 use crate::resp::reply;
@@ -209,7 +209,9 @@ impl Conversation {
             },
             What::Client(_) if first == b'_' => Ok(Course::Pass(Role::Reply(Tone::Null))),
             What::Client(Command { kind: Kind::Exec, .. }) if may_wait && frame.len() < 4 => Ok(Course::More),
-            What::Client(Command { kind: Kind::Exec, .. }) if frame.starts_with(b"*-1") => Ok(Course::Pass(Role::Reply(Tone::Null))),
+            What::Client(Command { kind: Kind::Exec, .. }) if frame.starts_with(b"*-1") => {
+                Ok(Course::Pass(Role::Reply(Tone::Null)))
+            }
             What::Client(_) => Ok(Course::Pass(Role::Reply(Tone::Good))),
         }
     }
@@ -223,14 +225,19 @@ impl Conversation {
         self.state.as_ref().is_some_and(|state| state.subscribes())
             || matches!(
                 first,
-                Some(What::Client(Command { kind: Kind::Subscribe(_) | Kind::Unsubscribe(_), .. }) | What::Own(Own::Subscriptions(_)))
+                Some(
+                    What::Client(Command { kind: Kind::Subscribe(_) | Kind::Unsubscribe(_), .. })
+                        | What::Own(Own::Subscriptions(_))
+                )
             )
     }
 
     fn confirmation(&self) -> Course {
         match self.queue.get(0).map(|request| request.what) {
             Some(What::Own(Own::Subscriptions(_))) => Course::Swallow(Role::Confirmation),
-            Some(What::Client(Command { kind: Kind::Subscribe(_) | Kind::Unsubscribe(_), .. })) => Course::Pass(Role::Confirmation),
+            Some(What::Client(Command { kind: Kind::Subscribe(_) | Kind::Unsubscribe(_), .. })) => {
+                Course::Pass(Role::Confirmation)
+            }
             // Of a subscription inside a transaction, behind the first.
             _ => Course::Pass(Role::Push),
         }
@@ -308,7 +315,9 @@ impl Conversation {
                 now_in_multi = true;
                 again
             }
-            (Kind::Exec, true) => Err(Stop::Close(broken("a transaction behind a refused command was executed by a demoted server"))),
+            (Kind::Exec, true) => {
+                Err(Stop::Close(broken("a transaction behind a refused command was executed by a demoted server")))
+            }
             (Kind::Discard, true) if request.whole => {
                 now_in_multi = false;
                 again
