@@ -1,7 +1,8 @@
 //! What the client says: requests are recognised, remembered, and put into the queue.
 
-use super::queue::{KEPT_BYTES_MAX, Own, REQUESTS_MAX, What};
+use super::queue::{KEPT_BYTES_MAX, REQUESTS_MAX};
 use super::remembered::{Bytes, changes_connection, effect_of, request};
+use super::request::{Own, What};
 use super::transaction::Ghost;
 use super::{Close, Conversation, Fault, Link, Turn, blocking};
 use crate::resp::command::{Command, Fate, Kind, Script};
@@ -9,6 +10,8 @@ use crate::resp::frames::arguments;
 
 /// A command that changes the connection is taken whole: it may be this large.
 const STATE_BYTES_MAX: usize = 1024 * 1024;
+/// The names of a connection's subscriptions together.
+const SUBSCRIPTION_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What waits to be sent, before the client is left waiting.
 const UNSENT_BYTES_MAX: usize = 256 * 1024 + 1;
 
@@ -89,13 +92,11 @@ impl Conversation {
     fn receive(&mut self, turn: &mut Turn<'_>) {
         let mut words = arguments(self.queue.incoming());
         let Some(name) = words.next() else {
-            drop(words);
             // An empty line or array: a server does not answer it either.
             self.queue.discard_incoming();
             return;
         };
         let command = turn.commands.look_up(&name[..], words.next().as_deref());
-        drop(words);
         if command.kind == Kind::Plain && self.intake.ghost.is_none() {
             self.note_write(command);
             self.queue.push(What::Client(command), false, turn.now);
@@ -130,7 +131,7 @@ impl Conversation {
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
-                if let Some(body) = words.get(1).and_then(|digest| turn.scripts.to_load(digest)) {
+                if let Some(body) = words.get(1).and_then(|digest| turn.scripts.missing(digest)) {
                     let load = request([b"SCRIPT", &b"LOAD"[..], body]);
                     self.put_before_incoming(Own::Script, &load, turn);
                 }
@@ -183,6 +184,11 @@ impl Conversation {
             }
         }
         match command.kind {
+            Kind::Subscribe(_)
+                if self.state.as_ref().is_some_and(|state| state.subscription_bytes() > SUBSCRIPTION_BYTES_MAX) =>
+            {
+                Some(b"-ERR mainstay: this connection has too many subscriptions to be kept through a failover\r\n".to_vec())
+            }
             Kind::Multi if self.broken && !self.intake.in_multi => {
                 self.intake.ghost = Some(Ghost::Nil);
                 Some(b"+OK\r\n".to_vec())

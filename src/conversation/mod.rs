@@ -18,12 +18,14 @@
 //! - Who holds requests for too long calls [`Conversation::refuse`].
 
 mod blocking;
+mod course;
 mod intake;
 mod moving;
 mod queue;
 mod refusal;
 mod remembered;
 mod replies;
+mod request;
 mod scripts;
 #[cfg(test)]
 mod tests;
@@ -36,10 +38,12 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::resp::command::{Command, Commands, Kind};
 use crate::resp::frames::{ReplyScanner, RequestScanner};
 use crate::route::{Epoch, Moment};
+use course::Doubt;
 use intake::Intake;
-use queue::{Queue, Stage, What};
+use queue::Queue;
 use remembered::{Bytes, Effect, Remembered};
-use replies::{Doubt, Frame};
+use replies::Frame;
+use request::{Stage, What};
 use transaction::Transaction;
 
 /// Where a conversation's words go.
@@ -223,7 +227,7 @@ pub struct Conversation {
     wrote: bool,
     wrote_elsewhere: bool,
     /// Cursors that the present server gave, where an earlier one gave some too.
-    cursors: Option<Box<Vec<Bytes>>>,
+    cursors: Option<Vec<Bytes>>,
     /// Where the streams stood that a blocked XREAD reads from their end.
     stream_ends: Vec<Option<Bytes>>,
 }

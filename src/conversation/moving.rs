@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::queue::{Own, Stage, What};
 use super::remembered::{Bytes, request};
 use super::replies::{Frame, broken};
+use super::request::{Own, Stage, What};
 use super::transaction::{Ghost, Transaction};
 use super::{Close, Conversation, Id, Link, Retry, Turn, Withdrawn, blocking, intake};
 use crate::resp::command::{Command, Fate, Kind, Script};
@@ -24,7 +24,7 @@ impl Conversation {
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
         if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
-            self.cursors = Some(Box::default());
+            self.cursors = Some(Vec::new());
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
         (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
@@ -108,7 +108,7 @@ impl Conversation {
         });
         for bytes in waiting.map(|(_, bytes)| bytes).chain(queued) {
             let digest = arguments(bytes).nth(1);
-            if let Some(body) = digest.and_then(|digest| turn.scripts.to_load(&digest[..])) {
+            if let Some(body) = digest.and_then(|digest| turn.scripts.missing(&digest[..])) {
                 prelude.push((Own::Script, false, request([b"SCRIPT", &b"LOAD"[..], body])));
             }
         }
@@ -144,7 +144,10 @@ impl Conversation {
             any = true;
             let unknown = match command.kind {
                 Kind::Exec if in_multi => std::mem::replace(&mut in_multi, false) && writes,
-                Kind::Discard => std::mem::replace(&mut in_multi, false) && false,
+                Kind::Discard => {
+                    in_multi = false;
+                    false
+                }
                 Kind::Blocking(_) => false,
                 _ if in_multi => {
                     writes |= command.fate != Fate::Read;
@@ -308,7 +311,7 @@ impl Conversation {
     /// A request of the client has succeeded or failed: what that means for what follows.
     pub(super) fn apply(
         &mut self,
-        request: super::queue::Request,
+        request: super::request::Request,
         command: Command,
         tone: super::replies::Tone,
         turn: &mut Turn<'_>,

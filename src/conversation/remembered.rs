@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::queue::Own;
+use super::request::Own;
 use crate::resp::command::{Channels, Kind};
 
 /// One piece of bytes.
@@ -47,6 +47,7 @@ pub(super) struct Remembered {
     no_touch: Option<Bytes>,
     tracking: Option<Vec<Bytes>>,
     subscriptions: [BTreeSet<Bytes>; 3],
+    subscription_bytes: usize,
 }
 
 /// It holds passwords.
@@ -78,6 +79,9 @@ pub(super) fn request<T: AsRef<[u8]>>(arguments: impl IntoIterator<Item = T>) ->
     request.append(&mut bodies);
     request
 }
+
+/// What a name costs beside its own bytes, roughly.
+const BYTES_A_NAME: usize = 32;
 
 const KINDS: [(Channels, &str); 3] =
     [(Channels::Plain, "SUBSCRIBE"), (Channels::Pattern, "PSUBSCRIBE"), (Channels::Shard, "SSUBSCRIBE")];
@@ -111,7 +115,7 @@ impl Remembered {
 
     /// Bytes remembered for subscriptions, roughly.
     pub(super) fn subscription_bytes(&self) -> usize {
-        self.subscriptions.iter().flatten().map(|name| name.len() + 32).sum()
+        self.subscription_bytes
     }
 
     /// A command succeeded.
@@ -135,14 +139,17 @@ impl Remembered {
                 let on = arguments.first().is_some_and(|word| word.eq_ignore_ascii_case(b"on"));
                 self.tracking = on.then_some(arguments);
             }
-            Effect::Subscribe(channels, names) => self.subscriptions[place(channels)].extend(names),
+            Effect::Subscribe(channels, names) => {
+                for name in names {
+                    let bytes = name.len() + BYTES_A_NAME;
+                    self.subscription_bytes += if self.subscriptions[place(channels)].insert(name) { bytes } else { 0 };
+                }
+            }
             Effect::Unsubscribe(channels, names) => {
                 let subscribed = &mut self.subscriptions[place(channels)];
-                if names.is_empty() {
-                    subscribed.clear();
-                }
+                let names = if names.is_empty() { subscribed.iter().cloned().collect() } else { names };
                 for name in names {
-                    subscribed.remove(&name);
+                    self.subscription_bytes -= if subscribed.remove(&name) { name.len() + BYTES_A_NAME } else { 0 };
                 }
             }
             Effect::Reset => *self = Self::default(),

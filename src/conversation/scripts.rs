@@ -69,7 +69,7 @@ impl Scripts {
 
     /// The body to load before this digest is used, if it is known and the present primary has not got it from here. It counts as loaded
     /// from now on.
-    pub(super) fn to_load(&mut self, digest: &[u8]) -> Option<&[u8]> {
+    pub(super) fn missing(&mut self, digest: &[u8]) -> Option<&[u8]> {
         let script = self.known.get_mut(&Digest::try_from(digest.to_ascii_lowercase()).ok()?)?;
         (!std::mem::replace(&mut script.loaded, true)).then_some(&script.body)
     }
@@ -89,13 +89,13 @@ mod tests {
         let mut scripts = Scripts::default();
         let digest = b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
         scripts.saw(b"return 1");
-        assert_eq!(scripts.to_load(digest), None, "the present primary got it from the client");
+        assert_eq!(scripts.missing(digest), None, "the present primary got it from the client");
         scripts.enter(1);
-        assert_eq!(scripts.to_load(&digest.to_ascii_uppercase()), Some(&b"return 1"[..]));
-        assert_eq!(scripts.to_load(digest), None);
+        assert_eq!(scripts.missing(&digest.to_ascii_uppercase()), Some(&b"return 1"[..]));
+        assert_eq!(scripts.missing(digest), None);
         scripts.enter(2);
         scripts.flushed();
-        assert_eq!(scripts.to_load(digest), None, "the client wanted it forgotten");
+        assert_eq!(scripts.missing(digest), None, "the client wanted it forgotten");
     }
 
     #[test]

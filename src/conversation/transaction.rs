@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::queue::{KEPT_BYTES_MAX, Own};
+use super::queue::KEPT_BYTES_MAX;
 use super::remembered::{Effect, request};
+use super::request::Own;
 
 /// See the module.
 #[derive(Default)]
