@@ -5,6 +5,7 @@
 //! | [`coordinator`] | the one owner of a group's state; carries out withdraw and grant |
 //! | `handle` | starting a group, and what others hold of it |
 //! | [`probe`] | one task a backend that asks for the facts |
+//! | `login` | AUTH |
 //! | `wire` | a question and its answer on one connection |
 //! | [`resolve`] | host names |
 //! | `journal` | what is logged, counted and sent to `/api/v1/events` |
@@ -13,6 +14,7 @@
 pub mod coordinator;
 mod handle;
 mod journal;
+mod login;
 pub mod probe;
 pub mod resolve;
 mod snapshot;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::login::log_in;
 use super::resolve::Resolver;
-use super::wire::{Fault, Reply, Wire, excerpt, outcome_of_error};
+use super::wire::{Fault, Reply, Wire, outcome_of_error};
 use crate::config::Credentials;
 use crate::route::{Endpoint, Moment};
 use crate::topology::Outcome;
@@ -178,7 +179,7 @@ impl Probe {
             let connected = timeout(share, Wire::connect(endpoint)).await;
             match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
-                    if let Some(refusal) = self.authenticate(&mut wire).await? {
+                    if let Some(refusal) = log_in(&mut wire, self.credentials.as_ref()).await? {
                         return Ok(refusal);
                     }
                     let outcome = ask_info(&mut wire, old_style).await?;
@@ -193,38 +194,6 @@ impl Probe {
         // A resolver's answer is never empty.
         Err(fault.unwrap_or(Fault::Backend(Outcome::Refused)))
     }
-
-    async fn authenticate(&self, wire: &mut Wire) -> Result<Option<Outcome>, Fault> {
-        let Some(credentials) = &self.credentials else { return Ok(None) };
-        let password = credentials.password.expose();
-        let asked = match &credentials.username {
-            Some(username) => wire.ask(&["AUTH", username, password]).await,
-            None => wire.ask(&["AUTH", password]).await,
-        };
-        match asked {
-            Ok(Reply::Text(_)) => Ok(None),
-            Ok(Reply::Error(text)) => {
-                let text = without_secret(&text, password);
-                Ok(Some(match outcome_of_error(text) {
-                    Outcome::NotRedis(_) => Outcome::AuthRefused(excerpt(text)),
-                    other => other,
-                }))
-            }
-            Err(Fault::Backend(Outcome::NotRedis(said))) => {
-                Err(Fault::Backend(Outcome::NotRedis(without_secret(&said, password).to_owned())))
-            }
-            Err(fault) => Err(fault),
-        }
-    }
-}
-
-/// What was answered to AUTH, as far as it may be repeated. A server that does not know the command quotes its arguments ("unknown
-/// command 'AUTH', with args beginning with: ..."), and an echo service all of it: both would put the password into the log.
-fn without_secret<'a>(said: &'a str, password: &str) -> &'a str {
-    let said = said.split(", with args").next().unwrap_or_default();
-    // Quoting may cut the password short, so the name of the command beside other quoted protocol gives an echo away as well.
-    let echo = said.contains("$4\\r\\nAUTH");
-    if echo || said.contains(password) { "(its answer to AUTH quotes the password)" } else { said }
 }
 
 async fn ask_info(wire: &mut Wire, old_style: &mut bool) -> Result<Outcome, Fault> {
@@ -255,22 +224,4 @@ fn jitter() -> f64 {
     // Each RandomState has keys of its own: the hash of nothing is a random number.
     let random = RandomState::new().build_hasher().finish();
     0.9 + 0.1 * (random % 1000) as f64 / 1000.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_to_auth_is_repeated_without_the_password() {
-        let refused = "WRONGPASS invalid username-password pair or user is disabled.";
-        assert_eq!(without_secret(refused, "hunter2"), refused);
-        let unknown = "ERR unknown command 'AUTH', with args beginning with: 'app' 'hunter2' ";
-        assert_eq!(without_secret(unknown, "hunter2"), "ERR unknown command 'AUTH'");
-        for quoted in ["ERR what is hunter2?", r#"it said "*2\r\n$4\r\nAUTH\r\n$15\r\nhunter2hunte""#] {
-            assert!(!without_secret(quoted, "hunter2").contains("hunter2"), "{quoted}");
-        }
-        let cut_short = r#"it said "*2\r\n$4\r\nAUTH\r\n$40\r\nsecretsecret""#;
-        assert!(!without_secret(cut_short, "secretsecretsecret").contains("secret"));
-    }
 }
