@@ -7,12 +7,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::asking::{Asking, Question};
 use super::login::log_in;
 use super::resolve::Resolver;
 use super::wire::{Fault, Reply, Wire, outcome_of_error};
 use crate::config::Credentials;
+use crate::resp::command::Commands;
 use crate::route::{Endpoint, Moment};
 use crate::topology::Outcome;
+use crate::topology::facts::Id;
 
 /// What is asked in one command where the server takes several sections (Redis 7).
 const INFO: [&str; 6] = ["INFO", "server", "persistence", "stats", "replication", "keyspace"];
@@ -55,6 +58,13 @@ pub enum News {
     },
     /// mainstay itself could not ask; nothing follows for the backend.
     Failed(std::io::Error),
+    /// The backend was asked what its commands do.
+    Commands {
+        /// Who answered.
+        process: Option<Id>,
+        /// The answer, or why there is none.
+        commands: Result<Arc<Commands>, String>,
+    },
 }
 
 /// One backend's probe.
@@ -83,6 +93,7 @@ impl Probe {
         let mut wire: Option<Wire> = None;
         let mut old_style = false;
         let mut resolve_again = false;
+        let mut asking = Asking::default();
         loop {
             let begun = Instant::now();
             let round = self.pace.borrow_and_update().round;
@@ -91,10 +102,14 @@ impl Probe {
                 return;
             }
             let mut tried = None;
+            let anew = wire.is_none();
             let result = timeout(self.timeout, self.check(&mut wire, &mut old_style, resolve_again, &mut tried)).await;
             let result = result.unwrap_or(Err(Fault::Backend(Outcome::Silent)));
             let endpoint = wire.as_ref().map(|wire| wire.endpoint.clone()).or(tried);
             let took = begun.elapsed();
+            if let Ok(Outcome::Facts(facts)) = &result {
+                asking.heard(facts, anew, begun);
+            }
             let (news, silent) = match result {
                 Ok(outcome) => (News::Ended { started, outcome, took, endpoint }, false),
                 Err(Fault::Backend(outcome)) => {
@@ -115,7 +130,7 @@ impl Probe {
             if !self.report(news).await {
                 return;
             }
-            if !self.wait(begun, round, silent, &mut wire).await {
+            if !self.wait(begun, round, silent, &mut wire, &mut asking).await {
                 return;
             }
         }
@@ -126,12 +141,20 @@ impl Probe {
     }
 
     /// Waits for the next check; false when the coordinator is gone.
-    async fn wait(&mut self, begun: Instant, round: u64, silent: bool, wire: &mut Option<Wire>) -> bool {
+    async fn wait(&mut self, begun: Instant, round: u64, silent: bool, wire: &mut Option<Wire>, asking: &mut Asking) -> bool {
         let jitter = jitter();
         loop {
             let pace = *self.pace.borrow_and_update();
             if pace.round > round {
                 return true;
+            }
+            if let Some(wire) = wire {
+                asking.ask_if_due(pace.every >= self.interval, Instant::now(), || Question {
+                    backend: self.backend.clone(),
+                    endpoint: wire.endpoint.clone(),
+                    credentials: self.credentials.clone(),
+                    reports: self.reports.clone(),
+                });
             }
             // Silence in doubt is not asked faster: each question waits for its time-out anyway.
             let every = if silent { pace.every.max(self.interval) } else { pace.every };
