@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::asking::Told;
 use super::coordinator::{Coordinator, Inbox, backend_names, rules};
 use super::journal::Journal;
 use super::probe::Pace;
@@ -95,6 +96,7 @@ pub fn spawn(
         report_sender,
         pace,
         endpoints: HashMap::new(),
+        told: Told::default(),
         suspect: None,
         round_at: now,
         round_due: None,
