@@ -17,6 +17,9 @@ import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 
+# Nothing but the sources lies beside the sources.
+sys.dont_write_bytecode = True
+
 import processes
 import results
 import sources
