@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -50,6 +51,17 @@ def free_address():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def suite_port():
+    """A port for the suite's own processes: free, and so that the suite finds it free (it also looks 10000 above)."""
+    for port in random.sample(range(20000, 30000), 100):
+        with contextlib.suppress(OSError):
+            for each in (port, port + 10000):
+                with socket.socket() as listener:
+                    listener.bind(("127.0.0.1", each))
+            return port
+    raise RuntimeError("no free port between 20000 and 30000")
 
 
 def halves(address):
@@ -154,6 +166,8 @@ def suite(folder, address, tags, units, patience_s, output):
     host, port = halves(address)
     # --durable: an error in a test is noted and does not end the suite.
     command = ["./runtest", "--host", host, "--port", str(port), "--durable", "--timeout", str(patience_s), "--tags", tags]
+    # The suite's own processes talk on a port below this one; its default is the same for every suite on the machine.
+    command += ["--baseport", str(suite_port() + 32)]
     for unit in units:
         command += ["--single", unit]
     with process(command, output, cwd=folder) as child:
