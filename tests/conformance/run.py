@@ -52,7 +52,7 @@ def arguments():
     return asked
 
 
-def one_run(asked, binary, folder, way, units, output):
+def one_run(asked, binary, folder, way, units, left_out, output):
     """One run of all units into `output`. Where the suite breaks off, the units behind go on with fresh processes."""
     output.unlink(missing_ok=True)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def one_run(asked, binary, folder, way, units, output):
             if MODES[way]:
                 proxy = stack.enter_context(processes.mainstay(asked.mainstay, MODES[way], address, Path(temporary)))
                 address = proxy.address
-            processes.suite(folder, address, asked.tags, left, PATIENCE_S, output)
+            processes.suite(folder, address, asked.tags, left, left_out, PATIENCE_S, output)
             if proxy:
                 complaints += proxy.complaints()
                 shutil.copy(proxy.log, output.with_suffix(".mainstay.log"))
@@ -97,7 +97,7 @@ def load(kept, way):
     return runs, seconds
 
 
-def run_all(asked, binary, folder, units, kept):
+def run_all(asked, binary, folder, units, exceptions, kept):
     for way in asked.ways:
         for old in kept.glob(f"{way}-*"):
             old.unlink()
@@ -105,7 +105,8 @@ def run_all(asked, binary, folder, units, kept):
         for way in asked.ways:
             output = path_of(kept, way, number)
             began = time.monotonic()
-            complaints = one_run(asked, binary, folder, way, units, output)
+            left_out = results.not_run(asked.suite, way, exceptions)
+            complaints = one_run(asked, binary, folder, way, units, left_out, output)
             took = time.monotonic() - began
             output.with_suffix(".seconds").write_text(f"{took:.1f}")
             run = results.parse(output.read_text(errors="replace"))
@@ -126,7 +127,8 @@ def main():
     units = asked.units or sources.units(folder)
     kept = CACHE / ("runs-" + asked.suite + ("-some" if asked.units else ""))
     kept.mkdir(exist_ok=True)
-    run_all(asked, binary, folder, units, kept)
+    exceptions = tomllib.loads((Path(__file__).parent / "differences.toml").read_text()).get("differs", [])
+    run_all(asked, binary, folder, units, exceptions, kept)
 
     ways, seconds = {}, {}
     for way in MODES:
@@ -136,7 +138,6 @@ def main():
     if "direct" not in ways:
         raise sources.Missing("nothing to compare with: run the way direct as well")
     heading = f"{asked.suite} {sources.version(binary)}, its suite {sources.suite_version(folder)}, --tags \"{asked.tags}\""
-    exceptions = tomllib.loads((Path(__file__).parent / "differences.toml").read_text()).get("differs", [])
     text, unnamed = table.report(asked.suite, heading, ways, seconds, exceptions)
     written = CACHE / ("table.md" if asked.suite == "redis" else f"table-{asked.suite}.md")
     written.write_text(text)
