@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Mode;
 use crate::metrics::ListenerMetrics;
 use crate::route::{ListenerEntry, Moment, Route};
 
@@ -11,6 +12,8 @@ use crate::route::{ListenerEntry, Moment, Route};
 pub struct Policy {
     /// Name, address, group, limit, and the count of open sessions.
     pub listener: Arc<ListenerEntry>,
+    /// What is done with what clients send.
+    pub mode: Mode,
     /// To a backend.
     pub connect_timeout: Duration,
     /// Without a byte in either direction.
