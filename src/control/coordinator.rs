@@ -160,6 +160,8 @@ impl Coordinator {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
+                // First, as a suspicion that is lowered under the same epoch says that the primary is still the primary.
+                self.carry_out(now);
                 let of_primary = self.group.primary() == Some(&report.backend);
                 if of_primary && self.suspect.is_some_and(|since| started >= since) {
                     self.clear_suspicion();
@@ -173,7 +175,10 @@ impl Coordinator {
 
     fn hint(&mut self, hint: &Hint, now: Moment) {
         if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
-            self.clear_suspicion();
+            // Old news, which does not end what is being looked into.
+            if self.suspect.is_none() {
+                self.clear_suspicion();
+            }
             return;
         }
         self.journal.hint(hint);
