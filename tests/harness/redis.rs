@@ -165,6 +165,14 @@ impl Redis {
         self.start_again();
     }
 
+    /// Starts again as a replica of `primary`, whatever it was.
+    #[track_caller]
+    pub fn start_again_as_replica_of(&mut self, primary: &Redis) {
+        self.lines.retain(|line| !line.starts_with("replicaof"));
+        self.lines.push(format!("replicaof {} {}", primary.host, primary.port));
+        self.start_again();
+    }
+
     /// Starts again with one more line of configuration.
     #[track_caller]
     pub fn start_again_with(&mut self, line: &str) {
