@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -187,34 +186,8 @@ impl Coordinator {
         }
     }
 
-    fn hint(&mut self, hint: &Hint, now: Moment) {
-        if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
-            // Old news, which does not end what is being looked into.
-            if self.suspect.is_none() {
-                self.clear_suspicion();
-            }
-            return;
-        }
-        self.journal.hint(hint);
-        self.group.hint(now);
-        self.order_round(now);
-        if hint.what.is_suspicious() {
-            self.suspect.get_or_insert(now);
-            // Already raised by who sent the hint, unless an earlier suspicion was cleared while this one waited in the inbox.
-            self.link.suspected.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// Lets new sessions in again; workers look at their queues when the route is published, changed or not.
-    fn clear_suspicion(&mut self) {
-        self.suspect = None;
-        if self.link.suspected.swap(false, Ordering::SeqCst) {
-            self.route.send_modify(|_| {});
-        }
-    }
-
     /// One check of every backend at once, at most once in each `fast_interval`.
-    fn order_round(&mut self, now: Moment) {
+    pub(super) fn order_round(&mut self, now: Moment) {
         self.round_asked = now;
         let earliest = self.round_at + self.config.check.fast_interval;
         self.round_due = Some(self.round_due.unwrap_or(earliest).min(earliest).max(now));
