@@ -66,6 +66,8 @@ impl Conversation {
         };
         let Some(request) = self.queue.get(index).copied() else { return Ok(Course::Pass(Role::Push)) };
         match request.what {
+            // Not the first: it is asked again with what was refused before it.
+            What::Own(_) if self.doubt.is_some() => Ok(Course::Swallow(Role::Kept(Stage::Again))),
             What::Own(own) => self.own_course(own, frame, may_wait),
             What::Client(_) if first == b'-' && may_wait => Ok(Course::More),
             What::Client(command) if first == b'-' => self.error_course(index, request, command, frame),

@@ -143,6 +143,21 @@ fn a_blocked_client_is_asked_again_with_the_time_that_remains() {
 }
 
 #[test]
+fn what_mainstay_asks_behind_a_refused_request_is_asked_again_with_it() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; BRPOP q 0");
+    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
+    talk.answers(READONLY);
+    talk.answers(":77\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
+    talk.answers("+OK\r\n:5\r\n");
+    assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("BRPOP q 0", "+OK\r\n"));
+    assert_eq!(talk.conversation.blocked_as(), Some(5));
+}
+
+#[test]
 fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
     let mut talk = Talk::attached();
     talk.say("XREAD BLOCK 0 STREAMS s $");
