@@ -258,3 +258,17 @@ fn a_length_that_the_server_does_not_take_is_refused_by_the_server() {
     let close = talk.turn(|conversation, turn| conversation.upstream_said(refusal, turn)).expect_err("the server closes");
     assert_eq!((talk.hears().as_bytes(), close.fault), (&refusal[..], Fault::Upstream));
 }
+
+#[test]
+fn a_question_of_mainstays_own_behind_a_refused_request_is_not_taken_for_its_answer() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; BRPOP q 10");
+    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
+    talk.answers(READONLY);
+    talk.answers(":77\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1");
+    talk.answers("+OK\r\n");
+    assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("+OK\r\n", "BRPOP q 10"));
+}
