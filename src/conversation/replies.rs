@@ -144,7 +144,8 @@ impl Conversation {
     #[inline]
     fn completed(&mut self, role: Role, turn: &mut Turn<'_>) -> bool {
         match role {
-            Role::Push => return false,
+            // What had its turn meanwhile goes first: the next reply is the first request's.
+            Role::Push => {}
             Role::Reply(tone) => self.finish(tone, turn),
             Role::Confirmation => {
                 self.confirmed += 1;

@@ -272,3 +272,23 @@ fn a_question_of_mainstays_own_behind_a_refused_request_is_not_taken_for_its_ans
     talk.answers("+OK\r\n");
     assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("+OK\r\n", "BRPOP q 10"));
 }
+
+#[test]
+fn what_mainstay_answers_while_a_push_passes_comes_before_the_reply_behind_it() {
+    let mut talk = Talk::attached();
+    talk.say("SCAN 0");
+    talk.sends();
+    talk.answers("*2\r\n$2\r\n17\r\n*0\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("GET a");
+    talk.move_on();
+    talk.sends();
+    talk.answers("$1\r\n1\r\n");
+    talk.hears();
+    talk.answers(">2\r\n$10\r\ninvalidate\r\n");
+    talk.say("SCAN 17; GET b");
+    assert_eq!(talk.sends(), "GET b");
+    talk.turn(|conversation, turn| conversation.upstream_said(b"_\r\n$1\r\n2\r\n", turn)).expect("the session goes on");
+    let heard = talk.hears();
+    assert!(heard.starts_with(">2\r\n$10\r\ninvalidate\r\n_\r\n-ERR mainstay") && heard.ends_with("$1\r\n2\r\n"), "{heard}");
+}
