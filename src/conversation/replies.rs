@@ -179,10 +179,10 @@ impl Conversation {
     /// The first request has its reply.
     #[inline]
     fn finish(&mut self, tone: Tone, turn: &mut Turn<'_>) {
-        self.losses = 0;
         let Some(request) = self.queue.get(0).copied() else { return };
         match request.what {
             What::Client(command) => {
+                self.losses = 0;
                 if command.kind != Kind::Plain || self.transaction.is_some() {
                     self.apply(request, command, tone, turn);
                 }

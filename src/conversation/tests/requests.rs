@@ -292,3 +292,20 @@ fn what_mainstay_answers_while_a_push_passes_comes_before_the_reply_behind_it() 
     let heard = talk.hears();
     assert!(heard.starts_with(">2\r\n$10\r\ninvalidate\r\n_\r\n-ERR mainstay") && heard.ends_with("$1\r\n2\r\n"), "{heard}");
 }
+
+#[test]
+fn requests_over_which_one_upstream_after_the_other_is_lost_are_given_up_also_where_state_is_replayed() {
+    let mut talk = Talk::attached();
+    talk.say("SELECT 2");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("GET deadly");
+    for _ in 0..3 {
+        talk.sends();
+        talk.lost().expect("a read may be asked again");
+        talk.move_on();
+        assert_eq!(talk.sends(), "SELECT 2; GET deadly");
+        talk.answers("+OK\r\n");
+    }
+    talk.lost().expect_err("it may be what ends the servers");
+}
