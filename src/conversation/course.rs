@@ -122,7 +122,9 @@ impl Conversation {
     }
 
     fn own_course(&mut self, own: Own, frame: &[u8], may_wait: bool) -> Result<Course, Stop> {
-        let done = Ok(Course::Swallow(Role::Reply(Tone::Good)));
+        // Behind a refused request it is not the first in the queue: it is done with in its turn, and asked anew where it is needed.
+        let role = if self.doubt.is_some() { Role::Kept(Stage::Settled) } else { Role::Reply(Tone::Good) };
+        let done = Ok(Course::Swallow(role));
         if frame[0] == b'-' && may_wait {
             return Ok(Course::More);
         }
