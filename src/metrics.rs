@@ -2,6 +2,10 @@
 //!
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
+mod labels;
+
+pub use labels::{CloseReason, HoldOutcome, PinReason, RetryReason};
+
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// All families. Cheap to clone: a handle.
@@ -26,11 +30,20 @@ pub struct Metrics {
     held_total: IntCounterVec,
     bytes: IntCounterVec,
     upstream_connect_duration: HistogramVec,
+    requests: IntCounterVec,
+    retries: IntCounterVec,
+    request_duration: HistogramVec,
+    upstreams: IntGaugeVec,
+    pinned: IntGaugeVec,
 }
 
 /// From a tenth of a millisecond to ten seconds: what a check, a connect or a failover takes.
 const SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// From fifty microseconds, a quick reply on the same machine, to what outlives most clients' patience: what a request takes.
+const REQUEST_SECONDS: &[f64] =
+    &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -52,8 +65,9 @@ impl Metrics {
             }};
         }
         macro_rules! histogram {
-            ($name:literal, $help:literal, [$($label:literal),*]) => {{
-                let options = HistogramOpts::new($name, $help).buckets(SECONDS.to_vec());
+            ($name:literal, $help:literal, [$($label:literal),*]) => { histogram!($name, $help, [$($label),*], SECONDS) };
+            ($name:literal, $help:literal, [$($label:literal),*], $buckets:expr) => {{
+                let options = HistogramOpts::new($name, $help).buckets($buckets.to_vec());
                 let family = HistogramVec::new(options, &[$($label),*]).expect("a valid name");
                 registry.register(Box::new(family.clone())).expect("each name once");
                 family
@@ -118,6 +132,31 @@ impl Metrics {
                 "Connecting to the primary.",
                 ["group"]
             ),
+            requests: family!(IntCounterVec, "mainstay_requests_total", "Requests answered (redis mode).", ["listener"]),
+            retries: family!(
+                IntCounterVec,
+                "mainstay_retries_total",
+                "Requests asked again (redis mode), by reason.",
+                ["listener", "reason"]
+            ),
+            request_duration: histogram!(
+                "mainstay_request_duration_seconds",
+                "From a request to its reply (redis mode), holding and blocking included.",
+                ["listener"],
+                REQUEST_SECONDS
+            ),
+            upstreams: family!(
+                IntGaugeVec,
+                "mainstay_upstreams",
+                "Connections to the primary (redis mode): own = of one session.",
+                ["group", "kind"]
+            ),
+            pinned: family!(
+                IntGaugeVec,
+                "mainstay_pinned_sessions",
+                "Sessions (redis mode) that need an upstream of their own just now, by reason.",
+                ["listener", "reason"]
+            ),
             registry,
         }
     }
@@ -147,7 +186,7 @@ impl Metrics {
         }
     }
 
-    /// The handles of one listener, and those of its group that the data path counts.
+    /// The handles of one listener.
     pub fn listener(&self, listener: &str) -> ListenerMetrics {
         let closed = |reason: CloseReason| self.closed.with_label_values(&[listener, reason.as_str()]);
         ListenerMetrics {
@@ -156,7 +195,22 @@ impl Metrics {
             closed: CloseReason::ALL.map(closed),
             bytes_in: self.bytes.with_label_values(&[listener, "in"]),
             bytes_out: self.bytes.with_label_values(&[listener, "out"]),
+            redis_mode: None,
         }
+    }
+
+    /// The handles of one listener in redis mode, and of its upstreams to its group. A listener in tcp mode has no such series.
+    pub fn redis_mode_listener(&self, listener: &str, group: &str) -> ListenerMetrics {
+        let retried = |reason: RetryReason| self.retries.with_label_values(&[listener, reason.as_str()]);
+        let pinned = |reason: PinReason| self.pinned.with_label_values(&[listener, reason.as_str()]);
+        let redis_mode = RedisModeMetrics {
+            requests: self.requests.with_label_values(&[listener]),
+            request_duration: self.request_duration.with_label_values(&[listener]),
+            retried: RetryReason::ALL.map(retried),
+            pinned: PinReason::ALL.map(pinned),
+            own_upstreams: self.upstreams.with_label_values(&[group, "own"]),
+        };
+        ListenerMetrics { redis_mode: Some(redis_mode), ..self.listener(listener) }
     }
 
     /// The handles of a group that the data path counts.
@@ -172,6 +226,9 @@ impl Metrics {
     /// Forgets a listener that a reload removed, once its last session has gone.
     pub fn forget_listener(&self, listener: &str) {
         let _ = self.sessions.remove_label_values(&[listener]);
+        for reason in PinReason::ALL {
+            let _ = self.pinned.remove_label_values(&[listener, reason.as_str()]);
+        }
     }
 }
 
@@ -262,12 +319,39 @@ pub struct ListenerMetrics {
     pub bytes_in: IntCounter,
     /// `mainstay_bytes_total{direction="out"}`
     pub bytes_out: IntCounter,
+    /// Only where requests are followed.
+    pub redis_mode: Option<RedisModeMetrics>,
 }
 
 impl ListenerMetrics {
     /// `mainstay_sessions_closed_total`
     pub fn closed(&self, reason: CloseReason) -> &IntCounter {
         &self.closed[reason as usize]
+    }
+}
+
+/// One listener in redis mode, data side.
+#[derive(Clone, Debug)]
+pub struct RedisModeMetrics {
+    /// `mainstay_requests_total`
+    pub requests: IntCounter,
+    /// `mainstay_request_duration_seconds`
+    pub request_duration: Histogram,
+    retried: [IntCounter; RetryReason::ALL.len()],
+    pinned: [IntGauge; PinReason::ALL.len()],
+    /// `mainstay_upstreams{kind="own"}` of the listener's group
+    pub own_upstreams: IntGauge,
+}
+
+impl RedisModeMetrics {
+    /// `mainstay_retries_total`
+    pub fn retried(&self, reason: RetryReason) -> &IntCounter {
+        &self.retried[reason as usize]
+    }
+
+    /// `mainstay_pinned_sessions`
+    pub fn pinned(&self, reason: PinReason) -> &IntGauge {
+        &self.pinned[reason as usize]
     }
 }
 
@@ -285,59 +369,5 @@ impl HoldMetrics {
     /// `mainstay_held_total`
     pub fn ended(&self, outcome: HoldOutcome) -> &IntCounter {
         &self.ended[outcome as usize]
-    }
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant),* }
-
-        impl $name {
-            /// Every value, in the order of the declaration.
-            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
-
-            /// The label.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
-            }
-        }
-    };
-}
-
-words! {
-    /// Why a session ended.
-    CloseReason {
-        /// The client closed.
-        Client = "client",
-        /// The backend closed while it was healthy.
-        Backend = "backend",
-        /// The primary was withdrawn.
-        Failover = "failover",
-        /// `idle_timeout`.
-        Idle = "idle",
-        /// No primary within the window, or no place.
-        Refused = "refused",
-        /// An input or output error.
-        Error = "error",
-        /// mainstay is stopping.
-        Drain = "drain",
-    }
-}
-
-words! {
-    /// How the waiting of a client ended.
-    HoldOutcome {
-        /// A primary was elected.
-        Elected = "elected",
-        /// The window ended first.
-        Window = "window",
-        /// No room.
-        Full = "full",
-        /// The client left.
-        ClientGone = "client_gone",
-        /// mainstay is stopping.
-        Shutdown = "shutdown",
     }
 }

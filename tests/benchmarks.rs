@@ -10,12 +10,11 @@ mod stats;
 #[path = "../benches/failover/verdict.rs"]
 mod verdict;
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use replies::{Expected, Replies};
 use stats::{Spread, median_confidence, paired_ratios, quantile, sorted};
-use verdict::{Attempt, Timeline, judge};
+use verdict::{Attempt, Kept, Timeline, judge};
 
 #[test]
 fn the_median_of_an_even_number_of_values_lies_between_the_two_in_the_middle() {
@@ -83,14 +82,14 @@ fn failover() -> (Timeline, impl Fn(u64, u64, u64, Option<&str>) -> Attempt) {
 fn a_write_held_since_before_the_promotion_is_the_first_one_served() {
     let (timeline, attempt) = failover();
     let attempts = vec![attempt(1, 5, 101, None), attempt(2, 60, 130, None), attempt(3, 131, 132, None)];
-    let verdict = judge(&[(attempts, HashSet::from([1, 2, 3]))], timeline);
+    let verdict = judge(&[(attempts, [1, 2, 3].map(|value| (value, 1)).into())], timeline);
     assert_eq!(verdict.served, Some(Duration::from_millis(30)), "the first was acknowledged by the old primary");
 }
 
 #[test]
 fn what_a_stopped_primary_acknowledges_after_its_return_is_not_taken_for_service() {
     let (timeline, attempt) = failover();
-    let verdict = judge(&[(vec![attempt(1, 5001, 5002, None)], HashSet::new())], timeline);
+    let verdict = judge(&[(vec![attempt(1, 5001, 5002, None)], Kept::new())], timeline);
     assert_eq!((verdict.served, verdict.lost_after), (None, 1));
     assert_eq!(verdict.last_lost, Some(Duration::from_millis(4901)));
 }
@@ -98,8 +97,15 @@ fn what_a_stopped_primary_acknowledges_after_its_return_is_not_taken_for_service
 #[test]
 fn a_lost_write_counts_against_the_proxy_only_after_the_promotion_was_visible() {
     let (timeline, attempt) = failover();
-    let verdict = judge(&[(vec![attempt(1, 99, 99, None), attempt(2, 100, 101, None)], HashSet::new())], timeline);
+    let verdict = judge(&[(vec![attempt(1, 99, 99, None), attempt(2, 100, 101, None)], Kept::new())], timeline);
     assert_eq!((verdict.lost_before, verdict.lost_after), (1, 1));
+}
+
+#[test]
+fn a_write_that_is_there_twice_is_counted_however_it_was_answered() {
+    let (timeline, attempt) = failover();
+    let attempts = vec![attempt(1, 20, 21, None), attempt(2, 30, 40, Some("closed"))];
+    assert_eq!(judge(&[(attempts, Kept::from([(1, 2), (2, 3)]))], timeline).doubled, 2);
 }
 
 #[test]
@@ -107,7 +113,7 @@ fn errors_are_counted_by_kind_and_for_the_client_that_had_most() {
     let (timeline, attempt) = failover();
     let unlucky = vec![attempt(1, 20, 21, Some("READONLY")), attempt(2, 30, 40, Some("closed"))];
     let lucky = vec![attempt(1, 20, 25, Some("closed"))];
-    let verdict = judge(&[(unlucky, HashSet::new()), (lucky, HashSet::new())], timeline);
+    let verdict = judge(&[(unlucky, Kept::new()), (lucky, Kept::new())], timeline);
     assert_eq!((verdict.error_count(), verdict.errors_of_one_client), (3, 2));
     assert_eq!(verdict.errors["closed"], 2);
     assert_eq!((verdict.first_error, verdict.last_error), (Some(Duration::from_millis(21)), Some(Duration::from_millis(40))));

@@ -10,8 +10,8 @@ use std::time::Duration;
 use mainstay::config::file::SECTIONS;
 use mainstay::config::secret::{Origin, Secret};
 use mainstay::config::{
-    Admin, BackendAddress, BindAddress, Check, Config, Credentials, Group, Hold, Listener, Log, LogFormat, Runtime, load, parse,
-    parse_with,
+    Admin, BackendAddress, BindAddress, Check, Config, Credentials, Group, Hold, Listener, Log, LogFormat, Mode, Runtime, load,
+    parse, parse_with,
 };
 use proptest::prelude::*;
 
@@ -107,13 +107,14 @@ fn the_documented_configuration_equals_the_defaults_and_names_every_key() {
 fn addresses_alone_make_a_configuration_with_every_default() {
     let password = Secret::from_origin("geheim", Origin::Env("MAINSTAY_PASSWORD".into()));
     let backends = ["redis1:6379".to_owned(), "redis2:6379".to_owned()];
-    let quick = Config::quick("127.0.0.1:6400", &backends, Some("me".into()), Some(password)).unwrap_or_else(|f| panic!("{f}"));
+    let quick = Config::quick("127.0.0.1:6400", &backends, Mode::Redis, Some("me".into()), Some(password))
+        .unwrap_or_else(|f| panic!("{f}"));
     let text = "[[group]]\nname = 'default'\nbackends = ['redis1:6379', 'redis2:6379']\nusername = 'me'\npassword_env = 'X'\n\
-                [[listener]]\nname = 'default'\nbind = '127.0.0.1:6400'\ngroup = 'default'";
+                [[listener]]\nname = 'default'\nbind = '127.0.0.1:6400'\ngroup = 'default'\nmode = 'redis'";
     assert_eq!(parse_with(text, "x", &|_| Some("geheim".into())), Ok(quick.clone()));
     assert!(quick.to_toml().contains("password_env = \"MAINSTAY_PASSWORD\""));
 
-    let faults = Config::quick("127.0.0.1:9600", &["a:1".into(), "a:1".into(), "b".into()], Some("me".into()), None);
+    let faults = Config::quick("127.0.0.1:9600", &["a:1".into(), "a:1".into(), "b".into()], Mode::Tcp, Some("me".into()), None);
     let faults = faults.expect_err("four faults").to_string();
     assert_eq!(faults.lines().count(), 4, "{faults}");
     assert!(faults.lines().all(|line| line.starts_with("command line: ")), "{faults}");
@@ -185,12 +186,14 @@ prop_compose! {
     fn a_listener()(
         socket in prop::option::of("/[a-z \"'\\\\]{1,20}"),
         group: prop::sample::Index,
+        mode in prop::sample::select(vec![Mode::Tcp, Mode::Redis]),
         max_connections in 1usize..=1_000_000,
         connect_timeout in millis(10..=60_000),
         idle_timeout in millis(1000..=8760 * 3_600_000),
         keepalive in 1u64..=32767,
     ) -> (Option<String>, prop::sample::Index, Listener) {
         let listener = Listener {
+            mode,
             max_connections,
             connect_timeout,
             idle_timeout,

@@ -14,7 +14,12 @@ fn the_configuration_in_the_readme_and_in_the_examples_is_valid() {
     let quoted = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(toml, _)| toml.to_owned());
     let quoted: Vec<String> = quoted.collect();
     assert!(!quoted.is_empty(), "README.md shows no configuration");
-    for toml in quoted.iter().chain([&read("examples/sidekiq.toml")]) {
+    let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).expect("there are examples");
+    let files =
+        files.map(|entry| entry.expect("readable").path()).filter(|path| path.extension().is_some_and(|end| end == "toml"));
+    let examples: Vec<String> = files.map(|path| std::fs::read_to_string(path).expect("UTF-8")).collect();
+    assert!(!examples.is_empty(), "there is no example");
+    for toml in quoted.iter().chain(&examples) {
         if let Err(faults) = config::parse(toml, "a document") {
             panic!("{faults}\n{toml}");
         }
@@ -38,8 +43,12 @@ fn the_readme_lists_every_metric_and_no_other() {
 #[test]
 fn every_link_in_a_document_leads_somewhere() {
     for document in ["README.md", "CHANGELOG.md"] {
-        for link in read(document).split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
-            let there = link.starts_with("https://") || Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists();
+        let text = read(document);
+        let heading = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        let headings: Vec<String> = text.lines().filter(|line| line.starts_with('#')).map(heading).collect();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let here = link.strip_prefix('#').is_some_and(|section| headings.iter().any(|heading| heading == section));
+            let there = here || link.starts_with("https://") || Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists();
             assert!(there, "{document}: {link} leads nowhere");
         }
     }

@@ -1,7 +1,8 @@
-//! The same failover watched through HAProxy and through mainstay at once: the same Redis servers, two sets of writing clients.
+//! The same failover watched through HAProxy and through mainstay, in tcp mode and in redis mode, at once: the same Redis servers,
+//! three sets of writing clients.
 //!
 //! Every client appends numbers of its own to a list of its own, so that afterwards each acknowledged write can be looked for on
-//! the server that stayed primary.
+//! the server that stayed primary: there once, gone, or there twice.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -19,7 +20,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use events::Event;
 use support::report::Report;
-use support::servers::mainstay_binary;
+use support::servers::REDIS_MODE;
 use verdict::{Verdict, judge};
 use world::World;
 use writers::{Manners, Writers};
@@ -54,7 +55,7 @@ struct Options {
     /// How long a client waits for a reply.
     #[arg(long, default_value_t = 3000)]
     timeout_ms: u64,
-    /// Leave out mainstay or HAProxy.
+    /// Leave out mainstay (tcp mode), "redis mode" or HAProxy.
     #[arg(long)]
     without: Vec<String>,
     /// Passed by cargo.
@@ -63,11 +64,11 @@ struct Options {
 }
 
 /// What was seen through each proxy, run by run.
-#[derive(Default)]
-pub struct Results {
-    haproxy: Vec<Verdict>,
-    mainstay: Vec<Verdict>,
-}
+pub type Results = Vec<(&'static str, Vec<Verdict>)>;
+
+/// In the order of the tables.
+const PROXIES: [&str; 3] = [HAPROXY, "mainstay", REDIS_MODE];
+const HAPROXY: &str = "HAProxy";
 
 /// So many acknowledged writes of every client since its last error, and the event is over for them.
 const CALM_WRITES: u64 = 100;
@@ -79,9 +80,10 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let options = Options::parse();
-    let mut report = Report::new("failover", "Failover, the same event seen through HAProxy and mainstay");
+    let mut report =
+        Report::new("failover", "Failover, the same event seen through HAProxy and mainstay (tcp mode, and redis mode)");
     report.say(&format!(
-        "{} clients write through each proxy without end, {} ms between two writes, {} ms after an error; both proxies with their defaults \
+        "{} clients write through each proxy without end, {} ms between two writes, {} ms after an error; all proxies with their defaults \
          and the same three Redis servers behind them. Times in ms.",
         options.clients, options.pause_ms, options.pause_after_error_ms
     ));
@@ -103,9 +105,10 @@ fn main() -> Result<()> {
 
 /// Makes an event happen `runs` times to the same world, so that mainstay must also digest its own past.
 fn watch(event: Event, runs: usize, options: &Options) -> Result<Results> {
-    let with = |name: &str| !options.without.iter().any(|without| without.eq_ignore_ascii_case(name));
-    let mut world = World::start(event.needs_sentinels(), with("mainstay").then(mainstay_binary), with("HAProxy"))?;
-    let mut results = Results::default();
+    let with = |name: &&str| !options.without.iter().any(|without| without.eq_ignore_ascii_case(name));
+    let proxies: Vec<&'static str> = PROXIES.into_iter().filter(with).collect();
+    let mut world = World::start(event.needs_sentinels(), &proxies)?;
+    let mut results: Results = proxies.into_iter().map(|name| (name, Vec::new())).collect();
     for run in 0..runs {
         let through_haproxy = event != Event::Planned || run < options.planned_through_haproxy;
         world.reattach()?;
@@ -115,15 +118,9 @@ fn watch(event: Event, runs: usize, options: &Options) -> Result<Results> {
             eprintln!("{event:?} {} of {runs}: left out, the Sentinels failed over twice", run + 1);
             continue;
         }
-        let last = |verdicts: &[Verdict]| verdicts.last().map_or(String::new(), tables::progress);
-        eprintln!("{event:?} {} of {runs}: mainstay {}", run + 1, last(&results.mainstay));
-        if through_haproxy {
-            eprintln!(
-                "{:indent$}HAProxy  {}",
-                "",
-                last(&results.haproxy),
-                indent = format!("{event:?} {} of {runs}: ", run + 1).len()
-            );
+        eprintln!("{event:?} {} of {runs}", run + 1);
+        for (name, verdicts) in results.iter().filter(|(name, _)| through_haproxy || *name != HAPROXY) {
+            eprintln!("    {name:<10} {}", verdicts.last().map_or(String::new(), tables::progress));
         }
     }
     Ok(results)
@@ -144,10 +141,8 @@ fn one_run(
         pause_after_error: Duration::from_millis(options.pause_after_error_ms),
         timeout: Duration::from_millis(options.timeout_ms),
     };
-    let haproxy = world.haproxy.as_ref().filter(|_| through_haproxy).map(|proxy| ("HAProxy", proxy.address));
-    let mainstay = world.mainstay.as_ref().map(|proxy| ("mainstay", proxy.address));
-    let writers: Vec<Writers> =
-        haproxy.into_iter().chain(mainstay).map(|(name, address)| Writers::start(name, address, manners)).collect();
+    let through = world.proxies.iter().filter(|(name, _)| through_haproxy || *name != HAPROXY);
+    let writers: Vec<Writers> = through.map(|(name, proxy)| Writers::start(name, proxy.address, manners)).collect();
     // Events must fall anywhere between two checks; the golden ratio spreads them evenly.
     sleep(Duration::from_millis(1200) + Duration::from_secs(1).mul_f64((run as f64 * 0.618_034).fract()));
 
@@ -174,10 +169,7 @@ fn one_run(
     for (name, attempts) in noted {
         let kept = world.values(name, options.clients)?;
         let verdict = judge(&attempts.into_iter().zip(kept).collect::<Vec<_>>(), timeline);
-        match name {
-            "HAProxy" => results.haproxy.push(verdict),
-            _ => results.mainstay.push(verdict),
-        }
+        results.iter_mut().filter(|(proxy, _)| *proxy == name).for_each(|(_, verdicts)| verdicts.push(verdict.clone()));
     }
     Ok(true)
 }

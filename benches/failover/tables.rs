@@ -12,12 +12,13 @@ use crate::verdict::Verdict;
 /// One line while the benchmark runs.
 pub fn progress(verdict: &Verdict) -> String {
     format!(
-        "{} errors {:?}, served {}, lost {} before and {} after",
+        "{} errors {:?}, served {}, lost {} before and {} after, {} doubled",
         verdict.error_count(),
         verdict.errors,
         verdict.served.map_or("–".into(), |served| format!("{:.1} ms", millis(served))),
         verdict.lost_before,
-        verdict.lost_after
+        verdict.lost_after,
+        verdict.doubled
     )
 }
 
@@ -35,10 +36,10 @@ pub fn write(report: &mut Report, event: Event, results: &Results) {
         "lost before",
         "lost after",
         "last lost",
+        "doubled",
         "errors by kind, all runs",
     ];
-    let proxies = [("HAProxy", &results.haproxy), ("mainstay", &results.mainstay)];
-    let rows = proxies.into_iter().filter(|(_, verdicts)| !verdicts.is_empty());
+    let rows = results.iter().filter(|(_, verdicts)| !verdicts.is_empty());
     report.table(&head, &rows.map(|(name, verdicts)| row(name, verdicts)).collect::<Vec<_>>());
 }
 
@@ -49,7 +50,7 @@ pub fn legend(report: &mut Report) {
          poller with 1 ms pauses seeing the promotion to the first write that the new primary acknowledged to any client; not known where the old one acknowledged as well, and with the clients' own pauses after \
          errors in it. Lost: acknowledged, \
          and not on the final primary, all runs together; *before* the promotion was visible is what Redis had not replicated in time, \
-         *after* is what the proxy sent to the loser, the last of it so long after the promotion was visible (max).",
+         *after* is what the proxy sent to the loser, the last of it so long after the promotion was visible (max). Doubled: sent once, and on the final primary twice.",
     );
 }
 
@@ -83,6 +84,7 @@ fn row(name: &str, verdicts: &[Verdict]) -> Vec<String> {
         total(|verdict| verdict.lost_before),
         total(|verdict| verdict.lost_after),
         quantile(&times(|verdict| verdict.last_lost), 1.0).map_or("–".into(), |ms| format!("{ms:.0}")),
+        total(|verdict| verdict.doubled),
         if kinds.is_empty() { "–".into() } else { kinds.join(", ") },
     ]
 }

@@ -1,6 +1,6 @@
 //! From what the clients saw to what is reported. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// One write, from sending it to knowing what became of it.
@@ -48,10 +48,15 @@ pub struct Verdict {
     pub lost_after: usize,
     /// How long after the promotion was visible the last of them was sent.
     pub last_lost: Option<Duration>,
+    /// Sent once, and more than once on the final primary.
+    pub doubled: usize,
 }
 
-/// `clients` holds each client's attempts and the values that the final primary has of it.
-pub fn judge(clients: &[(Vec<Attempt>, HashSet<u64>)], timeline: Timeline) -> Verdict {
+/// The values that the final primary has of a client, each with how often it is there.
+pub type Kept = HashMap<u64, usize>;
+
+/// `clients` holds each client's attempts and what became of them.
+pub fn judge(clients: &[(Vec<Attempt>, Kept)], timeline: Timeline) -> Verdict {
     let mut verdict = Verdict::default();
     for (attempts, kept) in clients {
         let mut errors = 0;
@@ -64,9 +69,10 @@ pub fn judge(clients: &[(Vec<Attempt>, HashSet<u64>)], timeline: Timeline) -> Ve
                     verdict.first_error = Some(verdict.first_error.map_or(after, |first| first.min(after)));
                     verdict.last_error = verdict.last_error.max(Some(after));
                 }
-                None => verdict.acknowledged(attempt, kept.contains(&attempt.value), timeline),
+                None => verdict.acknowledged(attempt, kept.contains_key(&attempt.value), timeline),
             }
         }
+        verdict.doubled += kept.values().filter(|count| **count > 1).count();
         verdict.errors_of_one_client = verdict.errors_of_one_client.max(errors);
     }
     verdict

@@ -4,14 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use mainstay::config::Mode;
 
+use crate::HAPROXY;
 use crate::support::client::{Client, Reply};
-use crate::support::servers::{ProxySetup, Server, Workshop};
+use crate::support::servers::{ProxySetup, REDIS_MODE, Server, Workshop, mainstay_binary};
+use crate::verdict::Kept;
 use crate::writers::list;
 
 /// Everything that takes part.
@@ -20,10 +22,8 @@ pub struct World {
     pub redis: Vec<Server>,
     /// Its place among them.
     pub primary: usize,
-    /// Absent where it is left out.
-    pub haproxy: Option<Server>,
-    /// Absent where it is left out.
-    pub mainstay: Option<Server>,
+    /// By their names in the tables.
+    pub proxies: Vec<(&'static str, Server)>,
     sentinels: Vec<Server>,
     workshop: Workshop,
 }
@@ -35,8 +35,8 @@ pub struct Poller(JoinHandle<Result<(Instant, SocketAddr)>>);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl World {
-    /// Starts the servers. `mainstay` is its binary.
-    pub fn start(with_sentinels: bool, mainstay: Option<&Path>, with_haproxy: bool) -> Result<Self> {
+    /// Starts the servers, and the proxies of these names.
+    pub fn start(with_sentinels: bool, proxies: &[&'static str]) -> Result<Self> {
         let workshop = Workshop::open()?;
         let redis: Vec<Server> = (0..3).map(|_| workshop.redis(None, &[])).collect::<Result<_>>()?;
         let backends: Vec<SocketAddr> = redis.iter().map(|server| server.address).collect();
@@ -48,9 +48,16 @@ impl World {
         let workers = std::thread::available_parallelism()?.get();
         let setup = ProxySetup { backends: &backends, workers, max_connections: 1000 };
         // They answer PING only once they have found the primary.
-        let haproxy = with_haproxy.then(|| workshop.haproxy(&setup)).transpose()?;
-        let mainstay = mainstay.map(|binary| workshop.mainstay(binary, &setup)).transpose()?;
-        Ok(Self { redis, primary: 0, haproxy, mainstay, sentinels, workshop })
+        let start = |name: &&'static str| {
+            let proxy = match *name {
+                HAPROXY => workshop.haproxy(&setup),
+                REDIS_MODE => workshop.mainstay(mainstay_binary(), Mode::Redis, &setup),
+                _ => workshop.mainstay(mainstay_binary(), Mode::Tcp, &setup),
+            };
+            Ok((*name, proxy?))
+        };
+        let proxies = proxies.iter().map(start).collect::<Result<_>>()?;
+        Ok(Self { redis, primary: 0, proxies, sentinels, workshop })
     }
 
     /// The replicas' places.
@@ -144,24 +151,29 @@ impl World {
         for sentinel in &self.sentinels {
             wait_until("the Sentinels agree", || sees_all_well(sentinel, primary, self.replicas().len()))?;
         }
-        if through_haproxy && self.haproxy.is_some() {
-            wait_until("HAProxy has found the primary", || Ok(self.up_in_haproxy()? == [self.primary]))?;
-        }
-        if let Some(mainstay) = &self.mainstay {
-            wait_until("a write passes mainstay", || {
-                let reply = mainstay.client()?.ask(&["SET", "settled", "1"]);
-                Ok(reply.is_ok_and(|reply| reply == Reply::Text("OK".into())))
-            })?;
+        for (name, proxy) in &self.proxies {
+            if *name != HAPROXY {
+                wait_until("a write passes mainstay", || {
+                    let reply = proxy.client()?.ask(&["SET", "settled", "1"]);
+                    Ok(reply.is_ok_and(|reply| reply == Reply::Text("OK".into())))
+                })?;
+            } else if through_haproxy {
+                wait_until("HAProxy has found the primary", || Ok(self.up_in_haproxy()? == [self.primary]))?;
+            }
         }
         Ok(())
     }
 
     /// What the primary has of each client's values.
-    pub fn values(&self, name: &str, clients: usize) -> Result<Vec<HashSet<u64>>> {
+    pub fn values(&self, name: &str, clients: usize) -> Result<Vec<Kept>> {
         let mut primary = self.redis[self.primary].client()?;
         let values = |client| {
             let reply = primary.ask(&["LRANGE", &list(name, client), "0", "-1"])?;
-            reply.elements().iter().map(|value| value.text().parse().context("a value that nobody wrote")).collect()
+            let mut kept = Kept::new();
+            for value in reply.elements() {
+                *kept.entry(value.text().parse().context("a value that nobody wrote")?).or_default() += 1;
+            }
+            Ok(kept)
         };
         (0..clients).map(values).collect()
     }

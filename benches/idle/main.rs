@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use mainstay::config::Mode;
 use support::proc::{allow_open_files, private_dirty};
 use support::report::Report;
-use support::servers::{ProxySetup, Server, Workshop, mainstay_binary};
+use support::servers::{ProxySetup, REDIS_MODE, Server, Workshop, mainstay_binary};
 use support::stats::Spread;
 
 /// Compares the memory of idle sessions in mainstay and HAProxy.
@@ -31,7 +32,7 @@ struct Options {
     /// Data threads of mainstay, and threads of HAProxy.
     #[arg(long, default_value_t = 1)]
     workers: usize,
-    /// Leave out mainstay or HAProxy.
+    /// Leave out mainstay (tcp mode), "redis mode" or HAProxy.
     #[arg(long)]
     without: Vec<String>,
     /// Passed by cargo.
@@ -57,7 +58,7 @@ fn main() -> Result<()> {
     allow_open_files(2 * options.many as u64 + 200)?;
 
     let mut rows = Vec::new();
-    for name in ["HAProxy", "mainstay"] {
+    for name in ["HAProxy", "mainstay", REDIS_MODE] {
         if options.without.iter().any(|without| without.eq_ignore_ascii_case(name)) {
             continue;
         }
@@ -85,7 +86,8 @@ fn run(proxy: &str, options: &Options) -> Result<Reading> {
     let setup = ProxySetup { backends: &[redis.address], workers: options.workers, max_connections: options.many + 100 };
     let proxy = match proxy {
         "HAProxy" => workshop.haproxy(&setup)?,
-        _ => workshop.mainstay(mainstay_binary(), &setup)?,
+        REDIS_MODE => workshop.mainstay(mainstay_binary(), Mode::Redis, &setup)?,
+        _ => workshop.mainstay(mainstay_binary(), Mode::Tcp, &setup)?,
     };
     let mut sessions = Vec::with_capacity(options.many);
     open_until(options.few, &mut sessions, &proxy)?;

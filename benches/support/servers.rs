@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use mainstay::config::Mode;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -178,15 +179,16 @@ impl Workshop {
         self.folder().join("haproxy.sock")
     }
 
-    /// mainstay, with every default but the number of sessions.
-    pub fn mainstay(&self, binary: &Path, setup: &ProxySetup) -> Result<Server> {
+    /// mainstay, with every default but the number of sessions and the listener's mode.
+    pub fn mainstay(&self, binary: &Path, mode: Mode, setup: &ProxySetup) -> Result<Server> {
         let (address, admin) = (free_address()?, free_address()?);
         let backends: Vec<String> = setup.backends.iter().map(|backend| format!("\"{backend}\"")).collect();
         let text = format!(
             "[admin]\nbind = \"{admin}\"\n[runtime]\nworkers = {}\n[[group]]\nname = \"jobs\"\nbackends = [{}]\n\
-             [[listener]]\nname = \"clients\"\nbind = \"{address}\"\ngroup = \"jobs\"\nmax_connections = {}\n",
+             [[listener]]\nname = \"clients\"\nbind = \"{address}\"\ngroup = \"jobs\"\nmode = \"{}\"\nmax_connections = {}\n",
             setup.workers,
             backends.join(", "),
+            mode.as_str(),
             setup.max_connections
         );
         let file = self.folder().join(format!("mainstay-{}.toml", address.port()));
@@ -200,6 +202,9 @@ impl Workshop {
         self.folder().join(format!("{program}-{}.log", address.port()))
     }
 }
+
+/// What the tables call mainstay with a listener in redis mode; "mainstay" alone is tcp mode.
+pub const REDIS_MODE: &str = "redis mode";
 
 /// mainstay as the benchmark profile built it.
 pub fn mainstay_binary() -> &'static Path {

@@ -1,4 +1,4 @@
-//! Throughput, latency and CPU per operation: direct, through HAProxy, through mainstay.
+//! Throughput, latency and CPU per operation: direct, through HAProxy, through mainstay in tcp mode and in redis mode.
 //!
 //! In each round every target runs the same workload for about a second, one right after the other, in an order that rotates
 //! from round to round. Reported are the medians, and the ratios within a round (see `support/stats.rs` for why).
@@ -17,9 +17,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use load::{Command, Workload};
+use mainstay::config::Mode;
 use support::proc;
 use support::report::Report;
-use support::servers::{ProxySetup, Server, Workshop, mainstay_binary};
+use support::servers::{ProxySetup, REDIS_MODE, Server, Workshop, mainstay_binary};
 
 /// Compares mainstay with HAProxy and with no proxy at all.
 #[derive(Parser)]
@@ -39,7 +40,7 @@ struct Options {
     /// Only workloads whose label contains this, for example "50 GET 100 B ×1".
     #[arg(long)]
     only: Option<String>,
-    /// Leave out mainstay, HAProxy or direct.
+    /// Leave out mainstay (tcp mode), "redis mode", HAProxy or direct.
     #[arg(long)]
     without: Vec<String>,
     /// Instead: mainstay against itself built with the feature `no-hints`, in ten times as many rounds, a fifth as long.
@@ -162,12 +163,12 @@ impl Workload {
 
 fn start_targets(workshop: &Workshop, redis: &Server, options: &Options) -> Result<Vec<Target>> {
     let setup = ProxySetup { backends: &[redis.address], workers: options.workers, max_connections: 2000 };
-    let mainstay = |binary: &Path| workshop.mainstay(binary, &setup).map(Some);
+    let mainstay = |binary: &Path, mode| workshop.mainstay(binary, mode, &setup).map(Some);
     if options.hints {
         let without = build_without_hints()?;
         return Ok(vec![
-            Target { name: "no hints", proxy: mainstay(&without)? },
-            Target { name: "mainstay", proxy: mainstay(mainstay_binary())? },
+            Target { name: "no hints", proxy: mainstay(&without, Mode::Tcp)? },
+            Target { name: "mainstay", proxy: mainstay(mainstay_binary(), Mode::Tcp)? },
         ]);
     }
     let wanted = |name: &str| !options.without.iter().any(|without| without.eq_ignore_ascii_case(name));
@@ -179,10 +180,13 @@ fn start_targets(workshop: &Workshop, redis: &Server, options: &Options) -> Resu
         targets.push(Target { name: "HAProxy", proxy: Some(workshop.haproxy(&setup)?) });
     }
     if let Some(binary) = &options.other {
-        targets.push(Target { name: "other", proxy: mainstay(binary)? });
+        targets.push(Target { name: "other", proxy: mainstay(binary, Mode::Tcp)? });
     }
     if wanted("mainstay") {
-        targets.push(Target { name: "mainstay", proxy: mainstay(mainstay_binary())? });
+        targets.push(Target { name: "mainstay", proxy: mainstay(mainstay_binary(), Mode::Tcp)? });
+    }
+    if wanted(REDIS_MODE) {
+        targets.push(Target { name: REDIS_MODE, proxy: mainstay(mainstay_binary(), Mode::Redis)? });
     }
     Ok(targets)
 }

@@ -1,6 +1,7 @@
 //! From figures to tables.
 
 use crate::support::report::Report;
+use crate::support::servers::REDIS_MODE;
 use crate::support::stats::{Spread, median_confidence, paired_ratios};
 use crate::{Cell, Figures};
 
@@ -40,33 +41,42 @@ pub fn progress(names: &[&str], cell: &Cell) -> String {
     format!("{:<22} {}", cell.label, targets.join(" · "))
 }
 
-/// Ratios of the last target to each of the others first, then what they were made of.
+/// Which targets are compared: mainstay with everything before it, redis mode with what stands right before it.
+fn pairs(names: &[&str]) -> Vec<(usize, usize)> {
+    let Some(last) = names.len().checked_sub(1) else { return Vec::new() };
+    let redis_mode = (names[last] == REDIS_MODE && last > 0).then(|| (last, last - 1));
+    let subject = if redis_mode.is_some() { last - 1 } else { last };
+    redis_mode.into_iter().chain((0..subject).rev().map(|other| (subject, other))).collect()
+}
+
+/// Ratios first, then what they were made of.
 pub fn write(report: &mut Report, names: &[&str], cells: &[Cell]) {
-    let Some((subject, others)) = names.split_last() else { return };
-    for (other, name) in others.iter().enumerate().rev() {
+    for (subject, other) in pairs(names) {
+        let name = names[other];
         report.say(&format!(
-            "**{subject} / {name}**, paired ratios within a round: median (min–max). Clients, command, value ×pipeline."
+            "**{} / {name}**, paired ratios within a round: median (min–max). Clients, command, value ×pipeline.",
+            names[subject]
         ));
         // No proxy, no ratio of its CPU.
-        let known = |figure| cells.iter().any(|cell| !cell.ratios(others.len(), other, figure).is_empty());
+        let known = |figure| cells.iter().any(|cell| !cell.ratios(subject, other, figure).is_empty());
         let columns: Vec<Column> = RATIOS.into_iter().filter(|(_, figure)| known(*figure)).collect();
         let mut head = vec!["workload"];
         head.extend(columns.iter().map(|(name, _)| *name));
         let ratio = |ratios: &[f64]| Spread::of(ratios).map_or("–".into(), |spread| spread.to_string());
         let mut rows: Vec<Vec<String>> = Vec::new();
         for cell in cells {
-            let figures = columns.iter().map(|(_, figure)| ratio(&cell.ratios(others.len(), other, *figure)));
+            let figures = columns.iter().map(|(_, figure)| ratio(&cell.ratios(subject, other, *figure)));
             rows.push(std::iter::once(cell.label.clone()).chain(figures).collect());
         }
         let all = columns.iter().map(|(_, figure)| {
-            let ratios: Vec<f64> = cells.iter().flat_map(|cell| cell.ratios(others.len(), other, *figure)).collect();
+            let ratios: Vec<f64> = cells.iter().flat_map(|cell| cell.ratios(subject, other, *figure)).collect();
             format!("**{}**", ratio(&ratios))
         });
         rows.push(std::iter::once("**all**".to_owned()).chain(all).collect());
         report.table(&head, &rows);
-        let cpu: Vec<f64> = cells.iter().flat_map(|cell| cell.ratios(others.len(), other, |figures| figures.proxy_cpu)).collect();
+        let cpu: Vec<f64> = cells.iter().flat_map(|cell| cell.ratios(subject, other, |figures| figures.proxy_cpu)).collect();
         // Only for two builds of one program: HAProxy's ratio differs between workloads, and an interval over all would depend on their mix.
-        if let Some((low, high)) = median_confidence(&cpu).filter(|_| *name == "no hints") {
+        if let Some((low, high)) = median_confidence(&cpu).filter(|_| name == "no hints") {
             report.say(&format!(
                 "All rounds: the median ratio of proxy CPU/op lies between {low:.3} and {high:.3} with 95 % confidence."
             ));

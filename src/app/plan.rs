@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Mode};
 use crate::control::{self, GroupHandle};
 use crate::metrics::Metrics;
 use crate::proxy::acceptor::{AcceptorOrder, Listening};
@@ -184,14 +184,19 @@ impl Plan {
                 name: listener.name.clone(),
                 bind: listener.bind.to_string(),
                 group: listener.group.clone(),
+                mode: listener.mode.as_str(),
                 max_connections: listener.max_connections,
                 sessions,
                 draining: AtomicBool::new(false),
             }),
+            mode: listener.mode,
             connect_timeout: listener.connect_timeout,
             idle_timeout: listener.idle_timeout,
             keepalive: listener.keepalive,
-            metrics: self.metrics.listener(&listener.name),
+            metrics: match listener.mode {
+                Mode::Tcp => self.metrics.listener(&listener.name),
+                Mode::Redis => self.metrics.redis_mode_listener(&listener.name, &listener.group),
+            },
         }
     }
 

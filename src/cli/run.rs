@@ -4,8 +4,8 @@ use std::env::VarError;
 
 use anyhow::anyhow;
 use clap::Args;
-use mainstay::config::Config;
 use mainstay::config::secret::{Origin, Secret};
+use mainstay::config::{Config, Mode};
 
 use super::{ConfigFile, Failure};
 
@@ -21,6 +21,9 @@ pub struct Arguments {
     /// A server of the one group, as redis1:6379; repeat it for each
     #[arg(long, value_name = "ADDR", requires = "listen", conflicts_with = "config", num_args = 1..)]
     backend: Vec<String>,
+    /// tcp: bytes pass untouched; redis: clients do not notice a planned failover [default: tcp]
+    #[arg(long, value_name = "MODE", requires = "listen", conflicts_with = "config", value_parser = mode)]
+    mode: Option<Mode>,
 }
 
 impl Arguments {
@@ -29,8 +32,15 @@ impl Arguments {
         let Some(listen) = &self.listen else { return Ok(self.file.load()?) };
         let password = variable("MAINSTAY_PASSWORD")?;
         let password = password.map(|value| Secret::from_origin(value, Origin::Env("MAINSTAY_PASSWORD".into())));
-        Ok(Config::quick(listen, &self.backend, variable("MAINSTAY_USERNAME")?, password)?)
+        let mode = self.mode.unwrap_or(Mode::Tcp);
+        Ok(Config::quick(listen, &self.backend, mode, variable("MAINSTAY_USERNAME")?, password)?)
     }
+}
+
+/// A mode by its word.
+fn mode(word: &str) -> Result<Mode, String> {
+    let found = Mode::WORDS.iter().find(|(known, _)| *known == word);
+    found.map(|(_, mode)| *mode).ok_or_else(|| "write tcp or redis".into())
 }
 
 /// An environment variable; an empty one counts as none.

@@ -26,7 +26,7 @@ pub fn render(status: &Status, now: SystemTime) -> String {
         render_group(&mut page, group, now);
     }
     page += "\nLISTENERS\n";
-    let heads = ["NAME", "BIND", "GROUP", "SESSIONS", ""];
+    let heads = ["NAME", "BIND", "GROUP", "MODE", "SESSIONS", ""];
     columns(&mut page, &heads, status.listeners.iter().map(listener_cells).collect());
     page
 }
@@ -133,7 +133,8 @@ fn failed_running(backend: &BackendStatus, what: &str) -> String {
 fn listener_cells(listener: &ListenerStatus) -> Vec<String> {
     let sessions = format!("{}/{}", listener.sessions, listener.max_connections);
     let draining = if listener.draining { "draining" } else { "" };
-    vec![listener.name.clone(), listener.bind.clone(), listener.group.clone(), sessions, draining.into()]
+    let [name, bind, group, mode] = [&listener.name, &listener.bind, &listener.group, &listener.mode].map(String::clone);
+    vec![name, bind, group, mode, sessions, draining.into()]
 }
 
 fn render_failover(page: &mut String, failover: &FailoverRecord) {

@@ -71,8 +71,8 @@ GROUP jobs: primary redis1:6379
   redis2:6379  replica  slave   1.5 KiB  facts 420 ms ago
 
 LISTENERS
-  NAME     BIND            GROUP  SESSIONS
-  sidekiq  127.0.0.1:6400  jobs   12/1000
+  NAME     BIND            GROUP  MODE  SESSIONS
+  sidekiq  127.0.0.1:6400  jobs   tcp   12/1000
 ";
     assert_eq!(page(&calm()), expected);
 }
@@ -83,6 +83,7 @@ fn a_bad_night_begins_with_what_needs_somebody() {
     status.ready = false;
     status.listeners[0].sessions = 1000;
     status.listeners[0].draining = true;
+    status.listeners[0].mode = "redis".into();
     let group = &mut status.groups[0];
     (group.primary, group.rule) = (None, "tie".into());
     group.why = "redis1:6379 and redis2:6379 both say role:master and neither proves that it succeeds the other".into();
@@ -118,8 +119,8 @@ GROUP jobs: NO PRIMARY
   unix:/run/r.sock  not checked yet        -       -       -
 
 LISTENERS
-  NAME     BIND            GROUP  SESSIONS
-  sidekiq  127.0.0.1:6400  jobs   1000/1000  draining
+  NAME     BIND            GROUP  MODE   SESSIONS
+  sidekiq  127.0.0.1:6400  jobs   redis  1000/1000  draining
 ";
     assert_eq!(page(&status), expected);
 }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Admin, BackendAddress, BindAddress, Check, Group, Hold, Listener, Log, LogFormat, Runtime};
+use super::{Admin, BackendAddress, BindAddress, Check, Group, Hold, Listener, Log, LogFormat, Mode, Runtime};
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -108,6 +108,7 @@ impl Listener {
             name: name.into(),
             bind,
             group: group.into(),
+            mode: Mode::Tcp,
             max_connections: 1000,
             connect_timeout: millis(3000),
             idle_timeout: hours(24),

@@ -134,6 +134,8 @@ pub struct Listener {
     pub bind: BindAddress,
     /// The name of a configured group.
     pub group: Arc<str>,
+    /// How much mainstay understands of what passes.
+    pub mode: Mode,
     /// Parked sessions included.
     pub max_connections: usize,
     /// To a backend.
@@ -142,6 +144,28 @@ pub struct Listener {
     pub idle_timeout: Duration,
     /// TCP keepalive on both sides: quiet for this long before the first probe.
     pub keepalive: Duration,
+}
+
+/// What a listener does with what clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Bytes pass untouched; a change of primary cuts the connection.
+    Tcp,
+    /// mainstay follows the conversation and moves it to the next primary.
+    Redis,
+}
+
+impl Mode {
+    /// Every mode by its word in configuration, status and logs.
+    pub const WORDS: [(&str, Self); 2] = [("tcp", Self::Tcp), ("redis", Self::Redis)];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Redis => "redis",
+        }
+    }
 }
 
 /// Where a listener listens.

@@ -4,11 +4,17 @@ use super::fault::Faults;
 use super::file::{Place, Walk, Written};
 use super::secret::Secret;
 use super::validate::{addresses, binds_apart};
-use super::{Admin, BindAddress, Config, Credentials, Group, Listener, Log, Runtime, credentials};
+use super::{Admin, BindAddress, Config, Credentials, Group, Listener, Log, Mode, Runtime, credentials};
 
 impl Config {
     /// `mainstay run --listen ADDR --backend ADDR...`: one listener, one group, both called `default`, and every default.
-    pub fn quick(listen: &str, backends: &[String], username: Option<String>, password: Option<Secret>) -> Result<Self, Faults> {
+    pub fn quick(
+        listen: &str,
+        backends: &[String],
+        mode: Mode,
+        username: Option<String>,
+        password: Option<Secret>,
+    ) -> Result<Self, Faults> {
         let (walk, _) = Walk::begin("", "command line");
         let place = |key: &str| Place { line: None, key: key.into() };
         let bind = listen.parse::<BindAddress>();
@@ -21,7 +27,8 @@ impl Config {
         }
         let mut group = Group::new("default", addresses);
         group.credentials = password.map(|password| Credentials { username, password });
-        let listeners = bind.map(|bind| Listener::new("default", bind, "default")).into_iter().collect::<Vec<_>>();
+        let listeners = bind.map(|bind| Listener { mode, ..Listener::new("default", bind, "default") });
+        let listeners: Vec<_> = listeners.into_iter().collect();
         let (log, admin, runtime) = (Log::default(), Admin::default(), Runtime::default());
         for listener in &listeners {
             binds_apart(&walk, &place("--listen"), &listener.bind, [(&BindAddress::Tcp(admin.bind), "admin.bind")]);

@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 use super::fault::{Fault, Faults};
 use super::file::{Place, Section, Walk, Written, quoted};
 use super::units::{parse_duration, parse_size, print_duration, print_size};
-use super::{Admin, BackendAddress, BindAddress, Check, Config, Group, Hold, Listener, Log, LogFormat, Runtime};
+use super::{Admin, BackendAddress, BindAddress, Check, Config, Group, Hold, Listener, Log, LogFormat, Mode, Runtime};
 use super::{credentials, limits};
 
 /// Reads an environment variable; tests and `import` have their own.
@@ -211,9 +211,9 @@ fn listener(section: &Section<'_>, groups: &[Group]) -> (Listener, bool) {
         group.value.into()
     });
     let _: Option<()> = one_of(section, "route", &[("primary", ())], &["replica"]);
-    let _: Option<()> = one_of(section, "mode", &[("tcp", ())], &["redis"]);
     let default = Listener::new(name(section), bind.unwrap_or(BindAddress::Unix(PathBuf::new())), group);
     let listener = Listener {
+        mode: one_of(section, "mode", &Mode::WORDS, &[]).unwrap_or(default.mode),
         max_connections: count(section, "max_connections", default.max_connections as u64, &limits::MAX_CONNECTIONS) as usize,
         connect_timeout: duration(section, "connect_timeout", default.connect_timeout, &limits::CONNECT_TIMEOUT),
         idle_timeout: duration(section, "idle_timeout", default.idle_timeout, &limits::IDLE_TIMEOUT),

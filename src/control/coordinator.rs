@@ -15,13 +15,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::asking::Told;
 use super::journal::Journal;
 use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
 use crate::resp::command::Commands;
-use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
+use crate::route::{
+    Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy,
+};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
@@ -50,6 +53,8 @@ pub(super) struct Coordinator {
     pub(super) pace: watch::Sender<Pace>,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
+    /// What their commands do, as they said.
+    pub(super) told: Told,
     /// A hint is being looked into since then: until a check of the primary that began later has ended. Hints that come meanwhile do
     /// not move it: were a check to take longer than `fast_interval`, steady hints would keep new sessions parked for good.
     pub(super) suspect: Option<Moment>,
@@ -60,13 +65,13 @@ pub(super) struct Coordinator {
     pub(super) round_asked: Moment,
     /// When the coordinator last ran.
     pub(super) awake: Moment,
-    /// The last primary was withdrawn because it says role:slave.
-    pub(super) demoted: bool,
+    /// How the last primary left.
+    pub(super) left: Departure,
     pub(super) journal: Journal,
 }
 
 /// A task that ends with its owner.
-pub(super) struct AbortOnDrop(JoinHandle<()>);
+pub(super) struct AbortOnDrop(pub(super) JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -150,6 +155,15 @@ impl Coordinator {
                 // The round is over and has told nothing: new sessions do not wait for the next one.
                 if self.group.primary() == Some(&report.backend) {
                     self.clear_suspicion();
+                }
+            }
+            News::Commands { process, commands } => {
+                self.journal.commands(&report.backend, commands.as_ref().err().map(String::as_str));
+                if let Ok(commands) = commands {
+                    self.told.answer(&report.backend, process, commands);
+                }
+                if self.group.primary() == Some(&report.backend) {
+                    self.publish();
                 }
             }
             News::Ended { started, outcome, took, endpoint } => {
@@ -264,6 +278,7 @@ impl Coordinator {
             self.probes.remove(&name);
             self.addresses.remove(&name);
             self.endpoints.remove(&name);
+            self.told.forget(&name);
             self.journal.forget(&name);
         }
         self.addresses.extend(addresses(&self.config));
@@ -290,7 +305,7 @@ impl Coordinator {
         while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
             match &step {
                 Step::Withdraw { epoch, cause, .. } => {
-                    self.demoted = *cause == Cause::Demoted;
+                    self.left = departure(*cause);
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
                     self.clear_suspicion();
@@ -325,14 +340,12 @@ impl Coordinator {
         let (since, _, why) = self.group.standing();
         let primary = match self.group.primary().and_then(|name| Some((name, self.endpoints.get(name)?))) {
             Some((name, endpoint)) => {
-                let drained = |backend: &crate::topology::Backend| {
-                    backend.name == *name && backend.admin == crate::route::AdminState::Drain
-                };
-                let takes_new = !self.group.backends().iter().any(drained);
-                let commands = Commands::shipped();
+                let backend = self.group.backends().iter().find(|backend| backend.name == *name);
+                let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
+                let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
                 Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands })
             }
-            None => Err(Vacancy { since, why: why.to_owned(), demoted: self.demoted }),
+            None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
         };
         let route = Route {
             epoch: self.group.epoch(),
@@ -355,6 +368,15 @@ impl Coordinator {
         let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
+    }
+}
+
+/// How a primary left that was withdrawn for this.
+fn departure(cause: Cause) -> Departure {
+    match cause {
+        Cause::Demoted => Departure::Demoted,
+        Cause::Succeeded | Cause::Operator | Cause::Maintenance => Departure::Replaced,
+        Cause::Loading | Cause::Restarted | Cause::Down => Departure::Gone,
     }
 }
 

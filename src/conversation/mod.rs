@@ -17,12 +17,34 @@
 //!   asked again at the next primary) or it turns out that nothing changed ([`Conversation::primary_stays`]: it is passed on).
 //! - Who holds requests for too long calls [`Conversation::refuse`].
 
+mod blocking;
+mod course;
+mod intake;
+mod moving;
+mod queue;
+mod refusal;
+mod remembered;
+mod replies;
+mod request;
 mod scripts;
+#[cfg(test)]
+mod tests;
+mod transaction;
 
 pub use scripts::Scripts;
 
-use crate::resp::command::Commands;
-use crate::route::Moment;
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::resp::command::{Command, Commands, Kind};
+use crate::resp::frames::{ReplyScanner, RequestScanner};
+use crate::route::{Epoch, Moment};
+use course::Doubt;
+use intake::Intake;
+use queue::Queue;
+use remembered::{Bytes, Effect, Remembered};
+use replies::Frame;
+use request::{Stage, What};
+use transaction::Transaction;
 
 /// Where a conversation's words go.
 pub trait Outlet {
@@ -46,9 +68,10 @@ pub enum Retry {
 }
 
 /// Error codes that prove that nothing was executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refusal {
     /// `-READONLY`.
+    #[default]
     ReadOnly,
     /// `-LOADING`.
     Loading,
@@ -80,6 +103,9 @@ pub enum Next {
     /// This upstream must not be used any more; the conversation goes on with another one when it needs one. Abort it. A reason where
     /// it is worth a line in the log.
     DropUpstream(Option<&'static str>),
+    /// The server refuses for now, by this error code, what every session begins with. Abort the upstream and go on as if it could not
+    /// have been connected to: try again a little later.
+    NotReady(&'static str),
 }
 
 /// What follows from the end of an epoch.
@@ -127,120 +153,232 @@ pub enum Pin {
     Tracking,
 }
 
+/// Is there an upstream?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Link {
+    #[default]
+    None,
+    Live,
+    /// Its epoch has passed: what was sent is still answered, nothing more is sent.
+    Draining,
+}
+
+/// The CLIENT ID of the upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Id {
+    #[default]
+    Unknown,
+    Known(u64),
+}
+
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Conversation {}
+pub struct Conversation {
+    // What the client says.
+    requests: RequestScanner,
+    /// What its requests so far mean for the next.
+    intake: Intake,
+    /// The rest of the request that is coming in is not wanted.
+    swallowing: bool,
+    client_ended: bool,
+    /// QUIT was answered, or the client left in the middle of a request.
+    over: bool,
+    /// It broke the protocol: it is told so in its turn, and nothing more is read.
+    failure: Option<Box<Close>>,
 
-#[allow(unused_variables, clippy::todo)]
+    // What was asked.
+    queue: Queue,
+    /// Replies that are known and wait for their turn, by sequence number.
+    settled: BTreeMap<u64, Vec<u8>>,
+    /// What changes when a request succeeds, by sequence number.
+    effects: VecDeque<(u64, Effect)>,
+
+    // The upstream.
+    link: Link,
+    /// The epoch of the last one.
+    attached: Option<Epoch>,
+    /// Requests at the front that replay the state.
+    prelude: usize,
+    /// What waited when it was attached ends before this sequence number.
+    backlog: u64,
+    id: Id,
+    asked_id: bool,
+    losses: u8,
+
+    // What it says.
+    replies: ReplyScanner,
+    frame: Frame,
+    /// The beginning of a frame of which more is needed.
+    holding: Vec<u8>,
+    /// Confirmations of the first request so far.
+    confirmed: usize,
+    hint: Option<&'static str>,
+    doubt: Option<Box<Doubt>>,
+
+    // What the connection is.
+    state: Option<Box<Remembered>>,
+    transaction: Option<Box<Transaction>>,
+    watching: bool,
+    /// What was watched was watched on another connection: the next EXEC answers nil.
+    broken: bool,
+    /// A write was asked on this upstream, or none since another one.
+    wrote: bool,
+    wrote_elsewhere: bool,
+    /// Cursors that the present server gave, where an earlier one gave some too.
+    cursors: Option<Vec<Bytes>>,
+    /// Where the streams stood that a blocked XREAD reads from their end.
+    stream_ends: Vec<Option<Bytes>>,
+}
+
 impl Conversation {
-    /// Takes all of `bytes`.
-    pub fn client_said(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Close> {
-        todo!()
-    }
-
-    /// The client shut down writing. What it asked before is still answered.
-    pub fn client_ended(&mut self) {
-        todo!()
-    }
-
     /// The client has ended and nothing is left to be said to it; or QUIT was answered.
     pub fn is_over(&self) -> bool {
-        todo!()
+        self.over || (self.client_ended || self.failure.is_some()) && self.queue.is_empty()
     }
 
-    /// There is room for more of the client.
-    pub fn accepts(&self) -> bool {
-        todo!()
+    /// Why it is over, where the client broke the protocol.
+    pub fn failure(&self) -> Option<&Close> {
+        self.failure.as_deref()
     }
 
     /// Needs an upstream and has none: something waits to be sent, or a subscription to be kept.
     pub fn wants_upstream(&self) -> bool {
-        todo!()
-    }
-
-    /// A connection to the primary stands; its state is replayed first.
-    pub fn attach(&mut self, turn: &mut Turn<'_>) {
-        todo!()
+        let listens = || self.state.as_ref().is_some_and(|state| state.subscribes() || state.tracks());
+        self.link == Link::None && !self.over && (self.queue.iter().any(|request| request.stage == Stage::Waiting) || listens())
     }
 
     /// What is to be written to the upstream now; empty when nothing is.
+    #[inline]
     pub fn pending(&self) -> &[u8] {
-        todo!()
+        if self.link == Link::Live && self.doubt.is_none() { self.queue.pending() } else { &[] }
     }
 
     /// The kernel took so many bytes of [`Conversation::pending`].
-    pub fn wrote(&mut self, bytes: usize, turn: &mut Turn<'_>) {
-        todo!()
-    }
-
-    /// Takes all of `bytes`.
-    pub fn upstream_said(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<Next, Close> {
-        todo!()
-    }
-
-    /// The upstream closed, broke, or was given up.
-    pub fn upstream_lost(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
-        todo!()
-    }
-
-    /// The epoch has passed. `demoted`: the server itself said that it is a replica now, so that what it answers to requests that it has
-    /// received already is believed.
-    pub fn withdraw(&mut self, demoted: bool, turn: &mut Turn<'_>) -> Result<Withdrawn, Close> {
-        todo!()
+    #[inline]
+    pub fn wrote(&mut self, bytes: usize) {
+        self.queue.wrote(bytes);
     }
 
     /// A refusal is withheld until it is known whether the primary changed.
     pub fn doubts(&self) -> bool {
-        todo!()
-    }
-
-    /// It did not change: what was withheld is passed on.
-    pub fn primary_stays(&mut self, turn: &mut Turn<'_>) {
-        todo!()
+        self.link == Link::Live && self.doubt.as_ref().is_some_and(|doubt| !doubt.stays)
     }
 
     /// What the last replies hint at, once: an error code that makes control ask.
     pub fn take_hint(&mut self) -> Option<&'static str> {
-        todo!()
-    }
-
-    /// Answers everything that waits with `-MASTERDOWN mainstay: {why}`.
-    pub fn refuse(&mut self, why: &str, turn: &mut Turn<'_>) {
-        todo!()
+        self.hint.take()
     }
 
     /// Bytes of requests that wait for an upstream.
     pub fn held_bytes(&self) -> usize {
-        todo!()
+        if self.link == Link::None { self.queue.held() } else { 0 }
     }
 
     /// What waited when the upstream was attached has been answered.
     pub fn caught_up(&self) -> bool {
-        todo!()
+        self.queue.sequence(0) >= self.backlog
     }
 
     /// Blocked, and nothing else: the CLIENT ID that `CLIENT UNBLOCK id ERROR` ends it by.
     pub fn blocked_as(&self) -> Option<u64> {
-        todo!()
+        match self.id {
+            Id::Known(id) if self.is_blocked() => Some(id),
+            Id::Known(_) | Id::Unknown => None,
+        }
     }
 
     /// What follows is no conversation: bytes pass between client and upstream from here on.
     pub fn is_opaque(&self) -> bool {
-        todo!()
+        let opaque = |what| matches!(what, What::Client(Command { kind: Kind::Opaque, .. }));
+        self.link == Link::Live && self.queue.get(0).is_some_and(|first| first.stage == Stage::Waiting && opaque(first.what))
     }
 
     /// What the client has sent and the upstream has not been given, when it is opaque.
     pub fn into_opaque(self) -> Vec<u8> {
-        todo!()
+        self.queue.into_unsent()
     }
 
     /// Why it would need an upstream of its own.
     pub fn pin(&self) -> Option<Pin> {
-        todo!()
+        let state = self.state.as_ref();
+        if self.transaction.is_some() {
+            Some(Pin::Transaction)
+        } else if self.watching {
+            Some(Pin::Watch)
+        } else if state.is_some_and(|state| state.subscribes()) {
+            Some(Pin::Subscription)
+        } else if self.is_blocked() {
+            Some(Pin::Blocked)
+        } else if state.is_some_and(|state| state.tracks()) {
+            Some(Pin::Tracking)
+        } else {
+            None
+        }
     }
 
     /// Gives spare memory back; for sessions that have been idle for a while.
     pub fn shrink(&mut self) {
-        todo!()
+        self.queue.shrink();
+        if self.holding.is_empty() {
+            self.holding = Vec::new();
+        }
+        self.effects.shrink_to_fit();
+    }
+
+    fn speaks_resp3(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.speaks_resp3())
+    }
+
+    fn remember(&mut self, effect: Effect) {
+        self.state.get_or_insert_default().apply(effect);
+    }
+
+    /// The effect of the first request, if it has one.
+    fn take_effect(&mut self) -> Option<Effect> {
+        let first = self.queue.sequence(0);
+        while let Some((sequence, _)) = self.effects.front() {
+            if *sequence > first {
+                return None;
+            }
+            let (sequence, effect) = self.effects.pop_front()?;
+            if sequence == first {
+                return Some(effect);
+            }
+        }
+        None
+    }
+
+    /// A new request is answered by mainstay, in its turn.
+    fn settle_new(&mut self, what: What, reply: Vec<u8>, turn: &Turn<'_>) {
+        self.settled.insert(self.queue.next_sequence(), reply);
+        self.queue.push_settled(what, turn.now);
+    }
+
+    /// Passes on what is settled, as far as its turn has come, and finds out what may be sent.
+    fn emit(&mut self, turn: &mut Turn<'_>) {
+        while !matches!(self.frame, Frame::Passing(_)) {
+            let Some(first) = self.queue.get(0).copied() else { break };
+            let is_quit = matches!(first.what, What::Client(Command { kind: Kind::Quit, .. }));
+            if first.stage == Stage::Settled {
+                let reply = self.settled.remove(&self.queue.sequence(0)).unwrap_or_default();
+                if !reply.is_empty() {
+                    turn.outlet.pass(&reply);
+                }
+            } else if is_quit && first.stage == Stage::Waiting {
+                turn.outlet.pass(b"+OK\r\n");
+                self.over = true;
+            } else {
+                break;
+            }
+            if let What::Client(_) = first.what {
+                turn.outlet.answered(first.asked);
+            }
+            self.take_effect();
+            self.queue.pop();
+            if self.over {
+                return;
+            }
+        }
+        self.queue.advance();
     }
 }

@@ -1,5 +1,115 @@
-//! The bodies of scripts that clients sent, so that they can be loaded into the next primary: EVALSHA fails there otherwise.
+//! The bodies of scripts that clients sent, so that they can be loaded into the next primary: EVALSHA fails there otherwise, and clients
+//! that were not told of a change do not expect it.
+//!
+//! In each epoch a script is loaded once for each worker, ahead of the first EVALSHA that needs it: so nothing is ever asked out of order.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::route::Epoch;
+
+/// Scripts remembered, at most.
+const SCRIPTS_MAX: usize = 1024;
+/// Their bytes together.
+const SCRIPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The digest of a script: SHA-1 as 40 lower-case hexadecimal digits.
+type Digest = [u8; 40];
 
 /// Of one group, for one worker.
 #[derive(Debug, Default)]
-pub struct Scripts {}
+pub struct Scripts {
+    epoch: Epoch,
+    known: HashMap<Digest, Script>,
+    /// The same by body, so that a body that comes again and again is not digested again and again.
+    digests: HashMap<Box<[u8]>, Digest>,
+    order: VecDeque<Digest>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Script {
+    body: Box<[u8]>,
+    /// The primary of the present epoch has it.
+    loaded: bool,
+}
+
+impl Scripts {
+    /// Whatever was loaded before this epoch was loaded elsewhere.
+    pub(super) fn enter(&mut self, epoch: Epoch) {
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.known.values_mut().for_each(|script| script.loaded = false);
+        }
+    }
+
+    /// A client sends a body to the primary, which keeps it.
+    pub(super) fn saw(&mut self, body: &[u8]) {
+        if let Some(digest) = self.digests.get(body) {
+            if let Some(script) = self.known.get_mut(digest) {
+                script.loaded = true;
+            }
+            return;
+        }
+        if body.len() > SCRIPT_BYTES_MAX / 8 {
+            return;
+        }
+        while self.order.len() >= SCRIPTS_MAX || self.bytes + body.len() > SCRIPT_BYTES_MAX {
+            let Some(oldest) = self.order.pop_front() else { break };
+            if let Some(script) = self.known.remove(&oldest) {
+                self.bytes -= script.body.len();
+                self.digests.remove(&script.body);
+            }
+        }
+        let Ok(digest) = Digest::try_from(sha1_smol::Sha1::from(body).digest().to_string().as_bytes()) else { return };
+        self.bytes += body.len();
+        self.order.push_back(digest);
+        self.digests.insert(body.into(), digest);
+        self.known.insert(digest, Script { body: body.into(), loaded: true });
+    }
+
+    /// The body to load before this digest is used, if it is known and the present primary has not got it from here. It counts as loaded
+    /// from now on.
+    pub(super) fn missing(&mut self, digest: &[u8]) -> Option<&[u8]> {
+        let script = self.known.get_mut(&Digest::try_from(digest.to_ascii_lowercase()).ok()?)?;
+        (!std::mem::replace(&mut script.loaded, true)).then_some(&script.body)
+    }
+
+    /// A client had all scripts forgotten.
+    pub(super) fn flushed(&mut self) {
+        *self = Self { epoch: self.epoch, ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_loaded_once_in_each_epoch_that_follows() {
+        let mut scripts = Scripts::default();
+        let digest = b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
+        scripts.saw(b"return 1");
+        assert_eq!(scripts.missing(digest), None, "the present primary got it from the client");
+        scripts.enter(1);
+        assert_eq!(scripts.missing(&digest.to_ascii_uppercase()), Some(&b"return 1"[..]));
+        assert_eq!(scripts.missing(digest), None);
+        scripts.enter(2);
+        scripts.flushed();
+        assert_eq!(scripts.missing(digest), None, "the client wanted it forgotten");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
+        let mut scripts = Scripts::default();
+        for number in 0..2 * SCRIPTS_MAX {
+            scripts.saw(format!("return {number}").as_bytes());
+        }
+        assert_eq!((scripts.known.len(), scripts.digests.len(), scripts.order.len()), (SCRIPTS_MAX, SCRIPTS_MAX, SCRIPTS_MAX));
+        for number in 0..40 {
+            scripts.saw(&vec![b'0' + number; SCRIPT_BYTES_MAX / 9]);
+        }
+        assert!(scripts.bytes <= SCRIPT_BYTES_MAX && scripts.known.len() < 20);
+        scripts.saw(&vec![b'x'; SCRIPT_BYTES_MAX]);
+        assert!(scripts.bytes <= SCRIPT_BYTES_MAX);
+    }
+}

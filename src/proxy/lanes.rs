@@ -4,6 +4,10 @@
 //! acknowledges on the fence; only then does it let parked clients attach, first in first out, a bounded number at a time, so that a
 //! new primary is not flattened by a thousand connects at once.
 
+mod queue;
+
+pub use queue::Slot;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -18,13 +22,18 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::local::{Local, TICK};
 use super::policy::{Admission, Policy, admission};
+use super::redis_mode::Remarks;
 use super::session::{Session, Verdict};
 use super::transport::Stream;
+use super::upstream;
+use crate::conversation::Scripts;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
-use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route};
+use crate::resp::command::Commands;
+use crate::route::{Departure, Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route};
 
-/// Connects under way at once, for each worker and group.
-const CONNECTS_MAX: usize = 64;
+/// A place in the queue: a session that left it and comes again has another one.
+pub type Ticket = u32;
+
 /// Sessions looked at before other tasks get a turn.
 const SLICE: usize = 256;
 /// A connect that failed is tried again no sooner.
@@ -40,12 +49,22 @@ pub struct Lanes {
     pub local: Rc<Local>,
     route: RefCell<Arc<Route>>,
     sessions: RefCell<Slab<Rc<Session>>>,
-    parked: RefCell<VecDeque<Rc<Session>>>,
+    parked: RefCell<VecDeque<(Ticket, Rc<Session>)>>,
+    /// The newest.
+    ticket: Cell<Ticket>,
     parked_count: Cell<usize>,
     connecting: Cell<usize>,
     reconnect_at: Cell<Moment>,
     /// When control was last told of something, and whether that was suspicious.
     hinted_at: Cell<Option<(Moment, bool)>>,
+    /// Redis mode: what commands do, as the last primary said.
+    pub commands: RefCell<Arc<Commands>>,
+    /// Redis mode: the scripts that sessions sent.
+    pub scripts: RefCell<Scripts>,
+    /// Redis mode: what is said of sessions in the log.
+    pub remarks: Remarks,
+    /// Those that want to be polled on the next tick.
+    reminders: RefCell<Vec<Rc<Session>>>,
     stopping: Cell<bool>,
     finished: Notify,
     /// The first session has come: from now on time matters.
@@ -63,10 +82,15 @@ impl Lanes {
             route,
             sessions: RefCell::default(),
             parked: RefCell::default(),
+            ticket: Cell::new(0),
             parked_count: Cell::new(0),
             connecting: Cell::new(0),
             reconnect_at: Cell::new(Moment::default()),
             hinted_at: Cell::new(None),
+            commands: RefCell::new(Commands::shipped()),
+            scripts: RefCell::default(),
+            remarks: Remarks::default(),
+            reminders: RefCell::default(),
             stopping: Cell::new(false),
             finished: Notify::new(),
             entered: Notify::new(),
@@ -98,23 +122,21 @@ impl Lanes {
         }
     }
 
-    async fn follow(&self, route: Arc<Route>) {
+    async fn follow(self: &Rc<Self>, route: Arc<Route>) {
         let epoch = route.epoch;
+        let left = route.primary.as_ref().err().map_or(Departure::Gone, |vacancy| vacancy.left);
+        if let Ok(primary) = &route.primary {
+            *self.commands.borrow_mut() = primary.commands.clone();
+        }
         *self.route.borrow_mut() = route;
-        self.each(|session| {
-            session.cut_older(epoch, &mut self.local.scratch.borrow_mut());
-            if session.waits_for_fence() {
-                session.wake();
-            }
-        })
-        .await;
+        self.each(|session| session.follow(self, epoch, left)).await;
         self.link.fence.acknowledge(self.local.index, epoch);
         self.link.acknowledged.notify_one();
         self.pump();
     }
 
     /// Walks the slab in slices. Sessions that enter meanwhile belong to the present route already.
-    async fn each(&self, mut visit: impl FnMut(&Session)) {
+    async fn each(&self, mut visit: impl FnMut(&Rc<Session>)) {
         let end = self.sessions.borrow().capacity();
         for start in (0..end).step_by(SLICE) {
             if start > 0 {
@@ -129,8 +151,10 @@ impl Lanes {
         }
     }
 
-    async fn tick(&self) {
+    async fn tick(self: &Rc<Self>) {
         let tick = self.local.turn_tick();
+        let due = std::mem::take(&mut *self.reminders.borrow_mut());
+        due.iter().for_each(|session| session.reminded());
         self.expire_parked();
         self.pump();
         if tick.is_multiple_of(IDLE_EVERY) {
@@ -139,7 +163,7 @@ impl Lanes {
                 let tick = self.local.tick.get();
                 let ticks_max = session.policy.idle_timeout.as_millis().div_ceil(TICK.as_millis());
                 if session.is_idle(tick, u32::try_from(ticks_max).unwrap_or(u32::MAX / 2)) {
-                    session.cut(CloseReason::Idle, &mut self.local.scratch.borrow_mut());
+                    session.cut(CloseReason::Idle, self);
                 }
             })
             .await;
@@ -157,7 +181,13 @@ impl Lanes {
 
     /// A session has ended; its place is free, though its client may still be lingering.
     pub fn leave(&self, key: usize, policy: &Policy, reason: CloseReason) {
-        self.sessions.borrow_mut().remove(key);
+        let mut sessions = self.sessions.borrow_mut();
+        sessions.remove(key);
+        if sessions.is_empty() {
+            // Nothing ticks any more.
+            self.reminders.borrow_mut().clear();
+        }
+        drop(sessions);
         policy.metrics.closed(reason).inc();
         self.local.left(policy);
     }
@@ -176,11 +206,7 @@ impl Lanes {
     }
 
     fn admission(&self, waiting_since: Moment, now: Moment) -> Admission {
-        admission(&self.route.borrow(), self.link.suspected.load(Ordering::SeqCst), waiting_since, now)
-    }
-
-    fn may_connect(&self, now: Moment) -> bool {
-        self.connecting.get() < CONNECTS_MAX && now >= self.reconnect_at.get()
+        admission(&self.route.borrow(), self.is_suspected(), waiting_since, now)
     }
 
     /// Where to connect now.
@@ -189,17 +215,40 @@ impl Lanes {
         route.primary.as_ref().ok().map(|primary| (route.epoch, primary.endpoint.clone()))
     }
 
-    /// Runs a connect within the bound on simultaneous ones.
-    pub async fn connect<F: Future<Output = io::Result<Stream>>>(&self, connect: impl FnOnce() -> F) -> io::Result<Stream> {
-        self.connecting.set(self.connecting.get() + 1);
+    /// Is there a primary?
+    pub fn has_primary(&self) -> bool {
+        self.route.borrow().primary.is_ok()
+    }
+
+    /// Why a client that waits has no upstream, for that client.
+    pub fn why_waiting(&self) -> String {
+        let name = &self.link.name;
+        let why = match &self.route.borrow().primary {
+            Err(vacancy) => format!("no primary for group {name}: {}", vacancy.why),
+            Ok(primary) if !primary.takes_new => format!("the primary of group {name} is being drained"),
+            Ok(_) => format!("the primary of group {name} cannot be reached"),
+        };
+        // It becomes a line of the protocol.
+        why.replace(|character: char| character.is_control(), " ")
+    }
+
+    /// How long a client may be held.
+    pub fn hold_window(&self) -> Duration {
+        self.route.borrow().hold_window
+    }
+
+    /// Polls the session on the next tick.
+    pub fn remind(&self, session: Rc<Session>) {
+        self.reminders.borrow_mut().push(session);
+    }
+
+    /// Connects for a session. Its place among the bounded number of connects is free again when the slot is dropped.
+    pub async fn connect(self: Rc<Self>, endpoint: Endpoint, policy: Arc<Policy>) -> io::Result<(Stream, Slot)> {
+        let slot = Slot::new(self);
         let begun = Moment::now();
-        let result = connect().await;
-        self.connecting.set(self.connecting.get() - 1);
-        if result.is_ok() {
-            self.metrics.connect_duration.observe(Moment::now().since(begun).as_secs_f64());
-        }
-        self.pump();
-        result
+        let stream = upstream::connect(&endpoint, &policy).await?;
+        slot.lanes().metrics.connect_duration.observe(Moment::now().since(begun).as_secs_f64());
+        Ok((stream, slot))
     }
 
     /// The elected primary could not be connected to: a hint, and another try soon.
@@ -208,105 +257,41 @@ impl Lanes {
         self.hint(epoch, Noticed::Unconnectable);
     }
 
-    /// Tells control what traffic noticed, at most once in each `hint_interval`.
-    pub fn hint(&self, epoch: Epoch, what: Noticed) {
+    /// Tells control what traffic noticed, at most once in each `hint_interval`. Was it told?
+    pub fn hint(&self, epoch: Epoch, what: Noticed) -> bool {
         let now = Moment::now();
         let interval = self.route.borrow().hint_interval;
         // Connections that close all the time must not keep back the one reply that parks new sessions.
         let told = |(at, suspicious): (Moment, bool)| now.since(at) < interval && (suspicious || !what.is_suspicious());
-        if !self.hinted_at.get().is_some_and(told) {
-            self.hinted_at.set(Some((now, what.is_suspicious())));
-            // Raised first: control lowers it again when it has looked, and may be quicker than this thread.
-            self.link.suspected.fetch_or(what.is_suspicious(), Ordering::SeqCst);
-            if self.link.hints.try_send(Hint { epoch, what }).is_err() {
-                // A full inbox means that control has been told enough; it will not lower what it was not told of.
-                self.link.suspected.store(false, Ordering::SeqCst);
-            }
+        if self.hinted_at.get().is_some_and(told) {
+            return false;
         }
-    }
-
-    /// A session joins the queue.
-    pub fn park(&self, session: &Rc<Session>) {
-        let mut parked = self.parked.borrow_mut();
-        if parked.len() > 64 + 2 * self.parked_count.get() {
-            // Those that left keep their place until it is their turn: not when most of them are gone.
-            parked.retain(|session| session.parked_since().is_some());
+        self.hinted_at.set(Some((now, what.is_suspicious())));
+        // Raised first: control lowers it again when it has looked, and may be quicker than this thread.
+        self.link.suspected.fetch_or(what.is_suspicious(), Ordering::SeqCst);
+        let sent = self.link.hints.try_send(Hint { epoch, what }).is_ok();
+        if !sent {
+            // A full inbox means that control has been told enough; it will not lower what it was not told of.
+            self.link.suspected.store(false, Ordering::SeqCst);
         }
-        parked.push_back(session.clone());
-        self.parked_count.set(self.parked_count.get() + 1);
-        self.link.held.fetch_add(1, Ordering::Relaxed);
-        self.metrics.held.inc();
+        sent
     }
 
-    /// A session's waiting ended.
-    pub fn unpark(&self, bytes: usize, outcome: HoldOutcome) {
-        self.parked_count.set(self.parked_count.get() - 1);
-        self.link.held.fetch_sub(1, Ordering::Relaxed);
-        self.link.held_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-        self.metrics.held.dec();
-        self.metrics.ended(outcome).inc();
-    }
-
-    /// A parked client sent something, or parks again with what it had sent. While the group has no room for it the oldest that hold
-    /// bytes have to go. Their bytes count no more from here on: the next one must not send further clients away for them.
-    pub fn holds(&self, bytes: usize) {
-        let room = self.route.borrow().hold_max_bytes;
-        let mut held = self.link.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        let parked = self.parked.borrow();
-        let mut holders = parked.iter().filter(|session| session.parked_since().is_some() && session.holds_bytes());
-        while held > room && self.target().is_none() {
-            let Some(oldest) = holders.next() else { return };
-            let freed = oldest.give_up_bytes() as u64;
-            held = self.link.held_bytes.fetch_sub(freed, Ordering::Relaxed) - freed;
-            oldest.decide(Verdict::Refuse(HoldOutcome::Full));
-        }
-    }
-
-    /// Lets parked clients attach, first in first out.
-    fn pump(&self) {
-        let now = Moment::now();
-        while self.may_connect_with_reserve(now) {
-            let Some(session) = self.parked.borrow_mut().pop_front() else { return };
-            let Some(since) = session.parked_since() else { continue };
-            match self.admission(since, now) {
-                Admission::Attach => session.decide(Verdict::Attach),
-                Admission::Refuse => session.decide(Verdict::Refuse(HoldOutcome::Window)),
-                Admission::Park => {
-                    self.parked.borrow_mut().push_front(session);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Those that were told to attach but did not begin yet are still counted as parked.
-    fn may_connect_with_reserve(&self, now: Moment) -> bool {
-        let undecided = self.parked.borrow().len();
-        let about_to = self.parked_count.get().saturating_sub(undecided);
-        now >= self.reconnect_at.get() && self.connecting.get() + about_to < CONNECTS_MAX
-    }
-
-    fn expire_parked(&self) {
-        let now = Moment::now();
-        self.parked.borrow_mut().retain(|session| {
-            let Some(since) = session.parked_since() else { return false };
-            let over = self.admission(since, now) == Admission::Refuse;
-            if over {
-                session.decide(Verdict::Refuse(HoldOutcome::Window));
-            }
-            !over
-        });
+    /// Traffic hinted at a change that control has not yet looked into.
+    pub fn is_suspected(&self) -> bool {
+        self.link.suspected.load(Ordering::SeqCst)
     }
 
     /// mainstay is stopping: cuts every session.
-    pub fn cut_all(&self) {
+    pub fn cut_all(self: &Rc<Self>) {
         self.stopping.set(true);
-        for session in self.parked.borrow_mut().drain(..) {
+        let parked = std::mem::take(&mut *self.parked.borrow_mut());
+        for (_, session) in parked.into_iter().filter(|(ticket, session)| session.waits_as(*ticket)) {
             session.decide(Verdict::Refuse(HoldOutcome::Shutdown));
         }
         let sessions: Vec<Rc<Session>> = self.sessions.borrow().iter().map(|(_, session)| session.clone()).collect();
         for session in sessions {
-            session.cut(CloseReason::Drain, &mut self.local.scratch.borrow_mut());
+            session.cut(CloseReason::Drain, self);
         }
     }
 

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::policy::Policy;
-use crate::metrics::ListenerMetrics;
+use super::tally::Tally;
+use crate::config::Mode;
 
 /// The coarse clock of a worker: idle times, waiting times, counters.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -16,6 +17,9 @@ pub const TICK: Duration = Duration::from_millis(100);
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Clients that are being let go, for each worker; beyond it they are closed at once.
 const LINGERING_MAX: usize = 512;
+
+/// A listener's name, group and mode: a reload may change the others, and with them what is counted.
+type TallyKey = (Arc<str>, Arc<str>, Mode);
 
 /// What a worker's tasks share.
 pub struct Local {
@@ -28,29 +32,8 @@ pub struct Local {
     started: std::time::Instant,
     load: Arc<AtomicUsize>,
     total: Arc<AtomicUsize>,
-    tallies: RefCell<HashMap<Arc<str>, Rc<Tally>>>,
+    tallies: RefCell<HashMap<TallyKey, Rc<Tally>>>,
     lingering: Rc<Cell<usize>>,
-}
-
-/// A listener's bytes, counted without atomics and flushed on the tick.
-pub struct Tally {
-    metrics: ListenerMetrics,
-    bytes_in: Cell<u64>,
-    bytes_out: Cell<u64>,
-}
-
-impl Tally {
-    /// Bytes from and to clients.
-    #[inline]
-    pub fn add(&self, bytes_in: u64, bytes_out: u64) {
-        self.bytes_in.set(self.bytes_in.get() + bytes_in);
-        self.bytes_out.set(self.bytes_out.get() + bytes_out);
-    }
-
-    fn flush(&self) {
-        self.metrics.bytes_in.inc_by(self.bytes_in.take());
-        self.metrics.bytes_out.inc_by(self.bytes_out.take());
-    }
 }
 
 /// A place among the lingering, given back when dropped.
@@ -94,8 +77,8 @@ impl Local {
 
     /// The counters of a session's listener.
     pub fn tally(&self, policy: &Policy) -> Rc<Tally> {
-        let new = || Rc::new(Tally { metrics: policy.metrics.clone(), bytes_in: Cell::new(0), bytes_out: Cell::new(0) });
-        self.tallies.borrow_mut().entry(policy.listener.name.clone()).or_insert_with(new).clone()
+        let key = (policy.listener.name.clone(), policy.listener.group.clone(), policy.mode);
+        self.tallies.borrow_mut().entry(key).or_insert_with(|| Rc::new(Tally::new(policy.metrics.clone()))).clone()
     }
 
     /// A session of this worker has ended: its listener has room for another.

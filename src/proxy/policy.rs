@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Mode;
 use crate::metrics::ListenerMetrics;
 use crate::route::{ListenerEntry, Moment, Route};
 
@@ -11,6 +12,8 @@ use crate::route::{ListenerEntry, Moment, Route};
 pub struct Policy {
     /// Name, address, group, limit, and the count of open sessions.
     pub listener: Arc<ListenerEntry>,
+    /// What is done with what clients send.
+    pub mode: Mode,
     /// To a backend.
     pub connect_timeout: Duration,
     /// Without a byte in either direction.
@@ -50,7 +53,7 @@ pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Mom
 mod tests {
     use super::*;
     use crate::resp::command::Commands;
-    use crate::route::{Endpoint, Primary, Vacancy};
+    use crate::route::{Departure, Endpoint, Primary, Vacancy};
 
     fn route(primary: Result<Primary, Vacancy>) -> Route {
         Route {
@@ -74,7 +77,7 @@ mod tests {
     #[test]
     fn the_window_counts_from_the_loss_of_the_primary_and_not_per_client() {
         let at = Moment::from_millis;
-        let vacant = route(Err(Vacancy { since: at(1000), why: String::new(), demoted: false }));
+        let vacant = route(Err(Vacancy { since: at(1000), why: String::new(), left: Departure::Gone }));
         assert_eq!(admission(&vacant, false, at(1099), at(1099)), Admission::Park);
         assert_eq!(admission(&vacant, false, at(1099), at(1100)), Admission::Refuse);
     }

@@ -9,6 +9,8 @@
 //!   Ended ◀──────────────────────────────┴──────────────────────────────────────────────── Ended
 //! ```
 //!
+//! In redis mode a session is one [`Dialogue`] from the beginning, which parks and attaches by itself, as often as it takes.
+//!
 //! One task a session. What is rare (waiting, connecting, lingering) lives in boxed futures that are gone while the session is idle.
 //! The session neither watches a channel nor holds a timer: its [`Lanes`] wake it, refuse it, or cut it from outside.
 
@@ -18,47 +20,53 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::lanes::Lanes;
-use super::local::Tally;
-use super::policy::{Admission, Policy};
+use super::lanes::{Lanes, Ticket};
+use super::policy::Policy;
+use super::redis_mode::{self, Counted, Dialogue, Present};
 use super::splice::{End, Splice, Turn};
+use super::tally::Tally;
+use super::tcp_mode;
 use super::transport::Stream;
-use super::upstream;
+use crate::config::Mode;
 use crate::metrics::{CloseReason, HoldOutcome};
-use crate::route::{Epoch, Moment};
+use crate::route::{Departure, Epoch, Moment};
 
-/// What a parked client may have sent. While there is no primary one that sends more is closed: were the rest left in the kernel, its
-/// end could not be seen, and what it sent might be executed after it has gone.
-const PARKED_BYTES_MAX: usize = 256 * 1024;
-/// The same of one that merely queues for its connection to a primary: the rest waits in the kernel, it will not be long.
-const QUEUED_BYTES_MAX: usize = 16 * 1024;
+/// Ticks without a byte after which a redis-mode session gives back what it does not need.
+const REST_AFTER: u32 = 2;
 
 /// What the session's task and its lanes share.
 pub struct Session {
     /// Its listener's rules.
     pub policy: Arc<Policy>,
-    tally: Rc<Tally>,
+    /// Its listener's counters.
+    pub tally: Rc<Tally>,
     lane: RefCell<Lane>,
     /// The task's waker, which stays the same for its whole life.
     waker: RefCell<Option<Waker>>,
     /// What the lanes decided of a parked session.
     verdict: Cell<Option<Verdict>>,
+    /// Its place in the queue; 0 while it has none.
+    ticket: Cell<Ticket>,
     /// The tick of the last byte.
     active: Cell<u32>,
     /// Bytes held while parked.
     held: Cell<usize>,
     /// When it began to wait for a primary.
     waiting_since: Cell<Option<Moment>>,
+    /// The next tick wakes it.
+    reminder: Cell<bool>,
+    /// Idle, and what it could give back is given back.
+    resting: Cell<bool>,
 }
 
 /// What a session has upstream.
 enum Lane {
-    /// Nothing yet: parked, or about to be.
+    /// Nothing yet: tcp mode sets it up.
     None,
-    /// Being connected in this epoch. No byte of the client has gone anywhere.
-    Attaching,
-    /// In the middle of it.
-    Spliced(Box<Splice>),
+    /// In the middle of it. In redis mode what passes is no conversation any more, and is still counted.
+    Spliced(Box<Splice>, Option<Box<Counted>>),
+    /// Redis mode.
+    Dialogue(Box<Dialogue>),
     /// Cut from outside; the task closes the client.
     Cut(Stream, CloseReason),
 }
@@ -72,12 +80,6 @@ pub enum Verdict {
     Refuse(HoldOutcome),
 }
 
-/// How a session stands after the first part of its life.
-enum Setup {
-    Spliced,
-    Ended(CloseReason, Stream),
-}
-
 impl Session {
     /// A session of a listener.
     pub fn new(policy: Arc<Policy>, tally: Rc<Tally>) -> Self {
@@ -87,15 +89,68 @@ impl Session {
             lane: RefCell::new(Lane::None),
             waker: RefCell::new(None),
             verdict: Cell::new(None),
+            ticket: Cell::new(0),
             active: Cell::new(0),
             held: Cell::new(0),
             waiting_since: Cell::new(None),
+            reminder: Cell::new(false),
+            resting: Cell::new(false),
         }
     }
 
-    /// When it began to wait, if it is parked and undecided.
-    pub fn parked_since(&self) -> Option<Moment> {
-        if self.verdict.get().is_some() { None } else { self.waiting_since.get() }
+    /// Joins the queue of those who wait for an upstream, with so many bytes held.
+    pub fn park(self: &Rc<Self>, lanes: &Lanes, held: usize, now: Moment) {
+        self.verdict.set(None);
+        self.waiting_since.set(self.waiting_since.get().or(Some(now)));
+        lanes.park(self);
+        self.holds(lanes, held);
+    }
+
+    /// Holds so many bytes now.
+    pub fn holds(&self, lanes: &Lanes, bytes: usize) {
+        let before = self.held.get();
+        // One that was sent away already holds nothing, though it has not heard of it.
+        if bytes > before && self.verdict.get().is_none() {
+            self.held.set(bytes);
+            lanes.holds(bytes - before);
+        }
+    }
+
+    /// Leaves the queue, if it is in it.
+    pub fn leave_queue(&self, lanes: &Lanes, outcome: HoldOutcome) {
+        if self.ticket.replace(0) != 0 {
+            lanes.unpark(self.give_up_bytes(), outcome);
+        }
+    }
+
+    /// It was given this place in the queue.
+    pub fn has_ticket(&self, ticket: Ticket) {
+        self.ticket.set(ticket);
+    }
+
+    /// Does it wait at this place in the queue, undecided?
+    pub fn waits_as(&self, ticket: Ticket) -> bool {
+        self.ticket.get() == ticket && self.verdict.get().is_none()
+    }
+
+    /// When it began to wait, if it waits at this place in the queue and is undecided.
+    pub fn parked_since(&self, ticket: Ticket) -> Option<Moment> {
+        self.waiting_since.get().filter(|_| self.waits_as(ticket))
+    }
+
+    /// What was decided of it.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.verdict.get()
+    }
+
+    /// When it began to wait for an upstream.
+    pub fn waiting_since(&self) -> Option<Moment> {
+        self.waiting_since.get()
+    }
+
+    /// It waits for an upstream since then, or for none.
+    pub fn waits_since(&self, since: Option<Moment>) {
+        self.waiting_since.set(since);
     }
 
     /// Holds bytes of its client while parked.
@@ -121,24 +176,44 @@ impl Session {
         }
     }
 
-    /// Waits for the fence to be renewed?
-    pub fn waits_for_fence(&self) -> bool {
-        matches!(&*self.lane.borrow(), Lane::Spliced(splice) if splice.waits_for_fence)
+    /// The tick that it wanted to be reminded on.
+    pub fn reminded(&self) {
+        self.reminder.set(false);
+        self.wake();
     }
 
-    /// Cuts the session if its upstream is older than `epoch`. The upstream is reset when this returns.
-    pub fn cut_older(&self, epoch: Epoch, scratch: &mut [u8]) {
-        let older = matches!(&*self.lane.borrow(), Lane::Spliced(splice) if splice.epoch() < epoch);
-        if older {
-            self.cut(CloseReason::Failover, scratch);
+    fn remind_me(self: &Rc<Self>, lanes: &Lanes) {
+        if !self.reminder.replace(true) {
+            lanes.remind(self.clone());
+        }
+    }
+
+    /// There is a new route, or something else to look at. What is older than `epoch` is cut or withdrawn: nothing more is written to it
+    /// when this returns. `left`: how the last primary left.
+    pub fn follow(self: &Rc<Self>, lanes: &Rc<Lanes>, epoch: Epoch, left: Departure) {
+        let older = |splice: &Splice| splice.epoch() < epoch;
+        let concerned = match &mut *self.lane.borrow_mut() {
+            Lane::Spliced(splice, _) => splice.waits_for_fence,
+            Lane::Dialogue(dialogue) => {
+                let mut scratch = lanes.local.scratch.borrow_mut();
+                dialogue.follow(&Present::new(lanes, self), epoch, left, &mut scratch)
+            }
+            Lane::None | Lane::Cut(..) => false,
+        };
+        if matches!(&*self.lane.borrow(), Lane::Spliced(splice, _) if older(splice)) {
+            self.cut(CloseReason::Failover, lanes);
+        } else if concerned {
+            self.wake();
         }
     }
 
     /// Ends the session from outside, whatever it is doing.
-    pub fn cut(&self, reason: CloseReason, scratch: &mut [u8]) {
-        let lane = std::mem::replace(&mut *self.lane.borrow_mut(), Lane::None);
+    pub fn cut(self: &Rc<Self>, reason: CloseReason, lanes: &Rc<Lanes>) {
+        let mut scratch = lanes.local.scratch.borrow_mut();
+        let lane = self.lane.replace(Lane::None);
         let lane = match lane {
-            Lane::Spliced(splice) => Lane::Cut(splice.cut(scratch), reason),
+            Lane::Spliced(splice, _) => Lane::Cut(splice.cut(&mut scratch), reason),
+            Lane::Dialogue(dialogue) => Lane::Cut(dialogue.cut(&Present::new(lanes, self), &mut scratch), reason),
             other => other,
         };
         *self.lane.borrow_mut() = lane;
@@ -147,18 +222,43 @@ impl Session {
 
     /// Without a byte since `tick` minus its idle time?
     pub fn is_idle(&self, tick: u32, ticks_max: u32) -> bool {
-        tick.wrapping_sub(self.active.get()) > ticks_max && matches!(&*self.lane.borrow(), Lane::Spliced(_))
+        let may_be = || match &*self.lane.borrow() {
+            Lane::Spliced(..) => true,
+            Lane::Dialogue(_) => self.ticket.get() == 0,
+            Lane::None | Lane::Cut(..) => false,
+        };
+        tick.wrapping_sub(self.active.get()) > ticks_max && may_be()
     }
 
-    fn poll_splice(&self, cx: &mut Context<'_>, lanes: &Lanes) -> Poll<(CloseReason, Stream)> {
-        let mut lane = self.lane.borrow_mut();
-        let Lane::Spliced(splice) = &mut *lane else {
-            return match std::mem::replace(&mut *lane, Lane::None) {
-                Lane::Cut(client, reason) => Poll::Ready((reason, client)),
-                // Set before this is polled first, and only ever replaced by Cut.
-                Lane::None | Lane::Attaching | Lane::Spliced(_) => Poll::Pending,
-            };
+    fn poll(self: &Rc<Self>, cx: &mut Context<'_>, lanes: &Rc<Lanes>) -> Poll<(CloseReason, Stream)> {
+        // Taken out, as what it ends in replaces it; nobody else looks at it meanwhile.
+        let lane = self.lane.replace(Lane::None);
+        let goes_on = match lane {
+            Lane::Spliced(mut splice, counted) => match self.poll_splice(cx, lanes, &mut splice) {
+                Poll::Pending => Lane::Spliced(splice, counted),
+                Poll::Ready(End::Closed(reason)) => return Poll::Ready((reason, splice.into_client(reason))),
+                Poll::Ready(End::Passed) => {
+                    return Poll::Ready((CloseReason::Failover, splice.cut(&mut lanes.local.scratch.borrow_mut())));
+                }
+            },
+            Lane::Dialogue(mut dialogue) => match self.poll_dialogue(cx, lanes, &mut dialogue) {
+                Poll::Pending => Lane::Dialogue(dialogue),
+                Poll::Ready(redis_mode::End::Closed(reason)) => return Poll::Ready((reason, dialogue.into_client(reason))),
+                Poll::Ready(redis_mode::End::Opaque(live)) => {
+                    let (splice, counted) = dialogue.into_splice(live);
+                    cx.waker().wake_by_ref();
+                    Lane::Spliced(Box::new(splice), Some(Box::new(counted)))
+                }
+            },
+            Lane::Cut(client, reason) => return Poll::Ready((reason, client)),
+            // In tcp mode it is set before this is polled first, and only ever replaced by Cut.
+            Lane::None => Lane::None,
         };
+        *self.lane.borrow_mut() = goes_on;
+        Poll::Pending
+    }
+
+    fn poll_splice(&self, cx: &mut Context<'_>, lanes: &Lanes, splice: &mut Splice) -> Poll<End> {
         let mut scratch = lanes.local.scratch.borrow_mut();
         let mut turn =
             Turn { scratch: &mut scratch, fence: &lanes.link.fence, bytes_in: 0, bytes_out: 0, hint: None, first_byte: None };
@@ -174,12 +274,29 @@ impl Session {
         if let Some(now) = first_byte {
             lanes.link.first_byte.wrote(now);
         }
-        let Poll::Ready(end) = result else { return Poll::Pending };
-        let Lane::Spliced(splice) = std::mem::replace(&mut *lane, Lane::None) else { return Poll::Pending };
-        Poll::Ready(match end {
-            End::Closed(reason) => (reason, splice.into_client(reason)),
-            End::Passed => (CloseReason::Failover, splice.cut(&mut scratch)),
-        })
+        result
+    }
+
+    fn poll_dialogue(self: &Rc<Self>, cx: &mut Context<'_>, lanes: &Rc<Lanes>, dialogue: &mut Dialogue) -> Poll<redis_mode::End> {
+        let mut scratch = lanes.local.scratch.borrow_mut();
+        let present = Present::new(lanes, self);
+        let result = dialogue.poll(cx, &present, &mut scratch);
+        let tick = lanes.local.tick.get();
+        if present.has_moved() {
+            self.active.set(tick);
+            self.resting.set(false);
+        }
+        if dialogue.needs_the_clock() {
+            self.remind_me(lanes);
+        } else if !self.resting.get() {
+            if tick.wrapping_sub(self.active.get()) >= REST_AFTER {
+                self.resting.set(true);
+                dialogue.shrink();
+            } else {
+                self.remind_me(lanes);
+            }
+        }
+        result
     }
 }
 
@@ -191,10 +308,19 @@ pub async fn run(lanes: Rc<Lanes>, client: Stream, session: Rc<Session>) {
     })
     .await;
     let key = lanes.enter(&session);
-    let (reason, client) = match Box::pin(set_up(&lanes, &session, client)).await {
-        Setup::Spliced => poll_fn(|cx| session.poll_splice(cx, &lanes)).await,
-        Setup::Ended(reason, client) => (reason, client),
+    let lane = match session.policy.mode {
+        Mode::Redis => Ok(Lane::Dialogue(Box::new(Dialogue::new(client, &session.tally)))),
+        Mode::Tcp => Box::pin(tcp_mode::set_up(&lanes, &session, client)).await.map(|splice| Lane::Spliced(splice, None)),
     };
+    let (reason, client) = match lane {
+        Ok(lane) => {
+            session.active.set(lanes.local.turn_tick());
+            *session.lane.borrow_mut() = lane;
+            poll_fn(|cx| session.poll(cx, &lanes)).await
+        }
+        Err(ended) => ended,
+    };
+    session.leave_queue(&lanes, if reason == CloseReason::Drain { HoldOutcome::Shutdown } else { HoldOutcome::ClientGone });
     lanes.leave(key, &session.policy, reason);
     drop(session);
     let local = lanes.local.clone();
@@ -203,119 +329,4 @@ pub async fn run(lanes: Rc<Lanes>, client: Stream, session: Rc<Session>) {
         Box::pin(client.close_lingering(b"")).await;
     }
     local.closed();
-}
-
-async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream) -> Setup {
-    let mut held = Vec::new();
-    let mut has_waited = false;
-    loop {
-        let gone = |client| Setup::Ended(CloseReason::Client, client);
-        match lanes.admit(session.waiting_since.get()) {
-            Admission::Attach => {}
-            Admission::Refuse => return Setup::Ended(CloseReason::Refused, client),
-            Admission::Park => {
-                has_waited = true;
-                match wait(lanes, session, &mut client, &mut held).await {
-                    Waited::Attach => {}
-                    Waited::Refused => return Setup::Ended(CloseReason::Refused, client),
-                    Waited::Shutdown => return Setup::Ended(CloseReason::Drain, client),
-                    Waited::Gone => return gone(client),
-                }
-            }
-        }
-        let Some((epoch, endpoint)) = lanes.target() else { continue };
-        *session.lane.borrow_mut() = Lane::Attaching;
-        let connected = lanes.connect(|| upstream::connect(&endpoint, &session.policy)).await;
-        *session.lane.borrow_mut() = Lane::None;
-        match connected {
-            // A client that left while it waited must not have its requests executed.
-            Ok(_) if client.peer_is_gone() || has_waited && client.peer_has_closed() => return gone(client),
-            Ok(upstream) if lanes.link.fence.epoch() == epoch && !lanes.is_stopping() => {
-                session.active.set(lanes.local.turn_tick());
-                session.waiting_since.set(None);
-                let splice = Splice::new(client, upstream, epoch, held);
-                *session.lane.borrow_mut() = Lane::Spliced(Box::new(splice));
-                return Setup::Spliced;
-            }
-            Ok(upstream) => upstream.abort(),
-            Err(_) => {
-                // From here on its own waiting counts.
-                session.waiting_since.set(session.waiting_since.get().or_else(|| Some(Moment::now())));
-                lanes.could_not_connect(epoch);
-            }
-        }
-        if lanes.is_stopping() {
-            return Setup::Ended(CloseReason::Drain, client);
-        }
-    }
-}
-
-enum Waited {
-    Attach,
-    Refused,
-    Shutdown,
-    Gone,
-}
-
-/// Waits in the queue. Reads what the client sends, within bounds: to keep it, and to notice that the client leaves.
-async fn wait(lanes: &Rc<Lanes>, session: &Rc<Session>, client: &mut Stream, held: &mut Vec<u8>) -> Waited {
-    session.verdict.set(None);
-    session.waiting_since.set(session.waiting_since.get().or_else(|| Some(Moment::now())));
-    lanes.park(session);
-    if !held.is_empty() {
-        // Parked before: it could not be connected.
-        session.held.set(held.len());
-        lanes.holds(held.len());
-    }
-    let outcome = poll_fn(|cx| poll_wait(cx, lanes, session, client, held)).await;
-    // Whatever the outcome: it is not in the queue's care any more.
-    let verdict = match outcome {
-        HoldOutcome::Elected => Verdict::Attach,
-        other => Verdict::Refuse(other),
-    };
-    session.verdict.set(Some(verdict));
-    let gone = outcome == HoldOutcome::Elected && client.peer_has_closed();
-    let outcome = if gone { HoldOutcome::ClientGone } else { outcome };
-    lanes.unpark(session.give_up_bytes(), outcome);
-    match outcome {
-        HoldOutcome::Elected => Waited::Attach,
-        HoldOutcome::Window | HoldOutcome::Full => Waited::Refused,
-        HoldOutcome::Shutdown => Waited::Shutdown,
-        HoldOutcome::ClientGone => Waited::Gone,
-    }
-}
-
-fn poll_wait(
-    cx: &mut Context<'_>,
-    lanes: &Lanes,
-    session: &Session,
-    client: &mut Stream,
-    held: &mut Vec<u8>,
-) -> Poll<HoldOutcome> {
-    loop {
-        match session.verdict.get() {
-            Some(Verdict::Attach) => return Poll::Ready(HoldOutcome::Elected),
-            Some(Verdict::Refuse(outcome)) => return Poll::Ready(outcome),
-            None => {}
-        }
-        let mut scratch = lanes.local.scratch.borrow_mut();
-        let room = match lanes.target() {
-            Some(_) => QUEUED_BYTES_MAX.saturating_sub(held.len()),
-            None if held.len() > PARKED_BYTES_MAX => return Poll::Ready(HoldOutcome::Full),
-            None => scratch.len(),
-        };
-        if room == 0 {
-            return Poll::Pending;
-        }
-        let read = match client.poll_read(cx, &mut scratch[..room]) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(read)) if read > 0 => read,
-            Poll::Ready(_) => return Poll::Ready(HoldOutcome::ClientGone),
-        };
-        held.extend_from_slice(&scratch[..read]);
-        drop(scratch);
-        session.tally.add(read as u64, 0);
-        session.held.set(session.held.get() + read);
-        lanes.holds(read);
-    }
 }

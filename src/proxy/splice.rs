@@ -115,6 +115,11 @@ impl Splice {
         }
     }
 
+    /// What the client has not taken yet of what was said to it before.
+    pub fn owes(&mut self, bytes: Vec<u8>) {
+        self.to_client.rest = bytes;
+    }
+
     /// The epoch that its upstream belongs to.
     pub fn epoch(&self) -> Epoch {
         self.epoch

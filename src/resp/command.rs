@@ -1,9 +1,34 @@
 //! What a command does, as far as a proxy has to know.
 //!
 //! Asked of the server itself (`COMMAND`) where that is permitted, else taken from a table shipped with mainstay. What no flag tells
-//! stands in a short table written by hand.
+//! stands in a short table written by hand, which both are laid over.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`declared`] | what a server says of its commands, as far as mainstay believes it |
+//! | [`by_hand`] | what no flag tells, line by line with the reason |
+//! | `shipped.txt` | what Redis 7 and Valkey 9 say, for where nobody can be asked |
+//! | `table` | the look-up |
+//!
+//! # Renamed commands
+//!
+//! After `rename-command GET get2` a server still lists `get`, and `get2` nowhere. So a new name is unknown here: such a command works,
+//! but is never asked again. That also means that a listed name may run nothing, which does no harm: it is answered with an error.
+//! What cannot be seen at all is a command that was renamed to the old name of another one, or a new name for what a conversation has to
+//! follow (`MULTI`, `SUBSCRIBE`, `SELECT` and their kin): redis mode does not work there.
 
+pub mod by_hand;
+pub mod declared;
+mod table;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+
+use redis_protocol::resp2::types::OwnedFrame;
+
+use by_hand::BY_HAND;
+use declared::{Declared, Says};
+use table::Table;
 
 /// What may be done when nobody knows whether it ran, and when it was provably refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +37,8 @@ pub enum Fate {
     Read,
     /// May be asked again only where it was provably refused.
     Write,
-    /// Nothing is known of it (a module, a newer server): never asked again, not even where it seems to have been refused.
+    /// Never asked again, not even where it seems to have been refused: nothing is known of it (a module, a newer server), or it is meant
+    /// for one server only and would do something else at the next (`SHUTDOWN`, `CLIENT KILL`).
     Unknown,
 }
 
@@ -116,20 +142,53 @@ pub struct Command {
 }
 
 /// What every command of a server does.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Commands {}
+#[derive(Debug, PartialEq, Eq)]
+pub struct Commands {
+    table: Table,
+}
 
 impl Commands {
     /// The table shipped with mainstay.
     pub fn shipped() -> Arc<Self> {
         static SHIPPED: OnceLock<Arc<Commands>> = OnceLock::new();
-        SHIPPED.get_or_init(Arc::default).clone()
+        SHIPPED.get_or_init(|| Arc::new(Self::of(&declared::shipped()))).clone()
+    }
+
+    /// What a server answered to `COMMAND` (Redis from 5, Valkey, and what speaks like them). An error says why that is no such answer;
+    /// then the shipped table is the better one.
+    pub fn from_reply(reply: &OwnedFrame) -> Result<Self, &'static str> {
+        Ok(Self::of(&declared::of_reply(reply)?))
+    }
+
+    /// What was declared, with what is written by hand laid over it.
+    fn of(declared: &[Declared]) -> Self {
+        let mut commands = BTreeMap::new();
+        for Declared { name, sub, says } in declared {
+            let fate = match says {
+                Says::Reads => Fate::Read,
+                Says::Writes => Fate::Write,
+                Says::Nothing => Fate::Unknown,
+            };
+            commands.insert((name.as_str(), sub.as_str()), Command { fate, kind: Kind::Plain });
+        }
+        for line in BY_HAND {
+            for name in line.names.split_ascii_whitespace() {
+                let key = name.split_once('|').unwrap_or((name, ""));
+                let mut command = Command { fate: line.fate, kind: line.kind };
+                // A server that says that it writes knows better than a list of what does no harm.
+                if command.fate == Fate::Read && commands.get(&key).is_some_and(|said| said.fate == Fate::Write) {
+                    command.fate = Fate::Write;
+                }
+                commands.insert(key, command);
+            }
+        }
+        Self { table: Table::new(commands.iter().map(|((name, sub), command)| (*name, *sub, *command))) }
     }
 
     /// What a request's command does. `name` and `sub` (the second argument, where there is one) as the client wrote them.
+    #[inline]
     pub fn look_up(&self, name: &[u8], sub: Option<&[u8]>) -> Command {
-        let _ = (name, sub);
-        todo!()
+        self.table.look_up(name, sub)
     }
 }
 
@@ -153,5 +212,114 @@ mod tests {
         for other in [&b"QUIT\r\nPING\r\n"[..], b"*1\r\n$4\r\nPING\r\n", b"QUIT", b"\r\n", b""] {
             assert!(!ends_with_quit(other));
         }
+    }
+
+    fn shipped(name: &str, sub: Option<&str>) -> Command {
+        Commands::shipped().look_up(name.as_bytes(), sub.map(str::as_bytes))
+    }
+
+    #[test]
+    fn what_a_reviewer_would_worry_about_is_as_it_should_be() {
+        use {Fate::*, Kind::*};
+        let cases = [
+            // Flagged readonly, and writes.
+            ("pfcount", None, Write, Plain),
+            // Readers that bring a cache up to date.
+            ("GET", None, Read, Plain),
+            ("touch", None, Read, Plain),
+            ("Object", Some("Encoding"), Read, Plain),
+            // Names that sound like reading.
+            ("getdel", None, Write, Plain),
+            ("getex", None, Write, Plain),
+            ("getset", None, Write, Plain),
+            ("sort", None, Write, Plain),
+            ("sort_ro", None, Read, Plain),
+            ("georadius", None, Write, Plain),
+            ("georadius_ro", None, Read, Plain),
+            ("bitfield", None, Write, Plain),
+            ("bitfield_ro", None, Read, Plain),
+            ("spop", None, Write, Plain),
+            ("srandmember", None, Read, Plain),
+            ("xautoclaim", None, Write, Plain),
+            ("xread", None, Read, Blocking(TimeoutAt::Block)),
+            ("xreadgroup", None, Write, Blocking(TimeoutAt::Block)),
+            ("xinfo", Some("STREAM"), Read, Plain),
+            ("xgroup", Some("CREATE"), Write, Plain),
+            ("xgroup", Some("help"), Read, Plain),
+            ("migrate", None, Write, Plain),
+            // Not flagged as writing.
+            ("publish", None, Write, Plain),
+            ("spublish", None, Write, Plain),
+            ("eval", None, Write, Script(super::Script::Body)),
+            ("evalsha", None, Write, Script(super::Script::Digest)),
+            ("fcall", None, Write, Script(super::Script::Function)),
+            ("evalsha_ro", None, Read, Script(super::Script::Digest)),
+            ("script", Some("load"), Read, Kind::ScriptLoad),
+            ("script", Some("FLUSH"), Write, Kind::ScriptFlush),
+            ("script", Some("kill"), Unknown, Plain),
+            ("function", Some("load"), Write, Plain),
+            ("function", Some("LIST"), Read, Plain),
+            ("config", Some("get"), Read, Plain),
+            ("config", Some("set"), Write, Plain),
+            ("acl", Some("log"), Write, Plain),
+            ("acl", Some("whoami"), Read, Plain),
+            ("latency", Some("latest"), Read, Plain),
+            ("latency", Some("reset"), Write, Plain),
+            ("flushall", None, Write, Plain),
+            ("swapdb", None, Write, Plain),
+            ("exec", None, Write, Exec),
+            ("wait", None, Write, Wait),
+            ("WAITAOF", None, Write, Wait),
+            ("blpop", None, Write, Blocking(TimeoutAt::Last)),
+            ("bzmpop", None, Write, Blocking(TimeoutAt::First)),
+            // Meant for one server.
+            ("shutdown", None, Unknown, Plain),
+            ("replicaof", None, Unknown, Plain),
+            ("debug", Some("sleep"), Unknown, Plain),
+            ("client", Some("unblock"), Unknown, Plain),
+            ("client", Some("kill"), Unknown, Plain),
+            ("cluster", Some("reset"), Unknown, Plain),
+            ("cluster", Some("slots"), Read, Plain),
+            // Its connection only.
+            ("client", Some("SETINFO"), Read, ClientSetInfo),
+            ("select", Some("3"), Read, Select),
+            ("hello", Some("3"), Read, Hello),
+            ("ssubscribe", None, Read, Subscribe(Channels::Shard)),
+            ("sscan", None, Read, Scan(2)),
+            ("ScAn", Some("0"), Read, Scan(1)),
+            ("psync", None, Unknown, Opaque),
+            // What nobody knows.
+            ("json.get", None, Unknown, Plain),
+            ("get2", None, Unknown, Plain),
+            ("ge", None, Unknown, Plain),
+            ("", None, Unknown, Plain),
+            ("client", None, Unknown, Plain),
+            ("client", Some("newthing"), Unknown, Plain),
+            ("client", Some(""), Unknown, Plain),
+            ("command", None, Read, Plain),
+            ("command", Some("count"), Read, Plain),
+            ("command", Some("newthing"), Unknown, Plain),
+            // A second argument that looks like a subcommand.
+            ("get", Some("flush"), Read, Plain),
+        ];
+        for (name, sub, fate, kind) in cases {
+            assert_eq!(shipped(name, sub), Command { fate, kind }, "{name} {sub:?}");
+        }
+    }
+
+    #[test]
+    fn every_shipped_command_is_found_in_either_case_and_no_other_name_is() {
+        for Declared { name, sub, says } in declared::shipped() {
+            let sub = Some(sub).filter(|sub| !sub.is_empty());
+            let found = shipped(&name, sub.as_deref());
+            assert_eq!(found, shipped(&name.to_uppercase(), sub.as_deref().map(str::to_uppercase).as_deref()), "{name} {sub:?}");
+            assert!(says != Says::Writes || found.fate == Fate::Write, "{name} {sub:?} writes and is {found:?}");
+            for other in [format!("{name}x"), format!("x{name}"), name[1..].to_owned(), name.replace('e', "\u{5}")] {
+                let known = declared::shipped().iter().any(|one| one.name == other);
+                assert!(known || shipped(&other, None).fate == Fate::Unknown, "{other}");
+            }
+        }
+        let long = "x".repeat(300);
+        assert_eq!(shipped(&long, None).fate, Fate::Unknown);
     }
 }

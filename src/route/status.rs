@@ -41,6 +41,8 @@ pub struct ListenerEntry {
     pub bind: String,
     /// The group it leads to.
     pub group: Arc<str>,
+    /// `tcp` or `redis`.
+    pub mode: &'static str,
     /// The limit in force, parked sessions included.
     pub max_connections: usize,
     /// Sessions open at present. Shared with the listener's earlier versions across reloads.
@@ -57,7 +59,7 @@ impl ListenerEntry {
             bind: self.bind.clone(),
             group: self.group.to_string(),
             route: "primary".into(),
-            mode: "tcp".into(),
+            mode: self.mode.into(),
             sessions: self.sessions.load(Ordering::Relaxed),
             max_connections: self.max_connections,
             draining: self.draining.load(Ordering::Relaxed),
@@ -174,7 +176,7 @@ pub struct ListenerStatus {
     pub group: String,
     /// Always `primary` in this version.
     pub route: String,
-    /// Always `tcp` in this version.
+    /// `tcp` or `redis`.
     pub mode: String,
     /// Open sessions, parked ones included.
     pub sessions: usize,

@@ -84,6 +84,7 @@ impl World {
             name: "sidekiq".into(),
             bind: "127.0.0.1:6400".into(),
             group: "jobs".into(),
+            mode: "tcp",
             max_connections: 1000,
             sessions: Arc::new(AtomicUsize::new(7)),
             draining: AtomicBool::new(false),

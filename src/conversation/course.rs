@@ -1,0 +1,241 @@
+//! Where each frame of the upstream goes: to the client, to nobody, or into the drawer until it is known whether the primary changed.
+
+use super::refusal::{is_abort, refusal};
+use super::replies::{Role, Tone, broken};
+use super::request::{Own, Request, Stage, What};
+use super::{Close, Conversation, Fault, Id, Link, Next, Turn, blocking};
+use crate::resp::command::{Command, Fate, Kind};
+use crate::resp::reply;
+
+/// What is held of a frame before it passes unseen.
+const LOOKED_AT_BYTES_MAX: usize = 64 * 1024;
+/// Replies kept back while it is not known whether the primary changed.
+const WITHHELD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where a frame goes.
+pub(super) enum Course {
+    More,
+    Pass(Role),
+    Swallow(Role),
+}
+
+/// The upstream or the session ends here.
+pub(super) enum Stop {
+    Next(Next),
+    Close(Close),
+}
+
+/// A refusal was withheld.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// Bytes of replies kept back.
+    pub withheld: usize,
+    /// Between a MULTI and its EXEC.
+    pub in_multi: bool,
+    /// It is known that the primary did not change: over as soon as nothing is awaited.
+    pub stays: bool,
+    /// Why the first was refused.
+    pub why: Option<super::Refusal>,
+    /// Another primary was elected and this one may not know: its refusals are the truth, its successes are worth nothing.
+    pub only_refusals: bool,
+}
+
+impl Conversation {
+    /// Where the frame goes that begins with `frame`.
+    #[inline]
+    pub(super) fn course(&mut self, frame: &[u8], whole: bool, turn: &mut Turn<'_>) -> Result<Course, Stop> {
+        let first = frame[0];
+        let may_wait = !whole && frame.len() < LOOKED_AT_BYTES_MAX;
+        if first == b'>' || first == b'*' && self.hears_messages() {
+            match word(frame) {
+                None if may_wait => return Ok(Course::More),
+                Some(word) if is_confirmation(word) => return Ok(self.confirmation()),
+                Some(word) if first == b'>' || is_message(word) => return Ok(Course::Pass(Role::Push)),
+                None if first == b'>' => return Ok(Course::Pass(Role::Push)),
+                Some(_) | None => {}
+            }
+        }
+        let Some(index) = self.queue.awaited() else {
+            return if self.queue.get(0).is_some_and(|request| request.started && request.stage == Stage::Waiting) {
+                // Refused in the middle: a length was too much for the server. It closes after it.
+                turn.outlet.pass(frame);
+                Err(Stop::Close(broken("it answered a request before its end")))
+            } else {
+                Err(Stop::Next(Next::DropUpstream(Some("a reply that nobody asked for"))))
+            };
+        };
+        let Some(request) = self.queue.get(index).copied() else { return Ok(Course::Pass(Role::Push)) };
+        match request.what {
+            What::Own(own) => self.own_course(own, frame, may_wait),
+            What::Client(_) if first == b'-' && may_wait => Ok(Course::More),
+            What::Client(command) if first == b'-' => self.error_course(index, request, command, frame),
+            What::Client(command) if self.doubt.is_some() => self.doubted_course(index, request, command, frame, may_wait),
+            What::Client(_) if first == b'+' && self.transaction.is_some() => match frame {
+                _ if may_wait => Ok(Course::More),
+                b"+QUEUED\r\n" => Ok(Course::Pass(Role::Reply(Tone::Queued))),
+                _ => Ok(Course::Pass(Role::Reply(Tone::Good))),
+            },
+            What::Client(Command { kind: Kind::Scan(_), .. }) if self.cursors.is_some() => match word(frame) {
+                None if may_wait => Ok(Course::More),
+                cursor => {
+                    let known = cursor.map(Box::from);
+                    self.cursors.iter_mut().for_each(|cursors| cursors.extend(known.clone()));
+                    Ok(Course::Pass(Role::Reply(Tone::Good)))
+                }
+            },
+            What::Client(_) if first == b'_' => Ok(Course::Pass(Role::Reply(Tone::Null))),
+            What::Client(Command { kind: Kind::Exec, .. }) if may_wait && frame.len() < 4 => Ok(Course::More),
+            What::Client(Command { kind: Kind::Exec, .. }) if frame.starts_with(b"*-1") => {
+                Ok(Course::Pass(Role::Reply(Tone::Null)))
+            }
+            What::Client(_) => Ok(Course::Pass(Role::Reply(Tone::Good))),
+        }
+    }
+
+    /// RESP 2: messages and confirmations look like replies.
+    fn hears_messages(&self) -> bool {
+        if self.speaks_resp3() {
+            return false;
+        }
+        let first = self.queue.get(0).map(|request| request.what);
+        self.state.as_ref().is_some_and(|state| state.subscribes())
+            || matches!(
+                first,
+                Some(
+                    What::Client(Command { kind: Kind::Subscribe(_) | Kind::Unsubscribe(_), .. })
+                        | What::Own(Own::Subscriptions(_))
+                )
+            )
+    }
+
+    fn confirmation(&self) -> Course {
+        match self.queue.get(0).map(|request| request.what) {
+            Some(What::Own(Own::Subscriptions(_))) => Course::Swallow(Role::Confirmation),
+            Some(What::Client(Command { kind: Kind::Subscribe(_) | Kind::Unsubscribe(_), .. })) => {
+                Course::Pass(Role::Confirmation)
+            }
+            // Of a subscription inside a transaction, behind the first.
+            _ => Course::Pass(Role::Push),
+        }
+    }
+
+    fn own_course(&mut self, own: Own, frame: &[u8], may_wait: bool) -> Result<Course, Stop> {
+        let done = Ok(Course::Swallow(Role::Reply(Tone::Good)));
+        if frame[0] == b'-' && may_wait {
+            return Ok(Course::More);
+        }
+        let code = reply::hint(frame);
+        match own {
+            Own::State | Own::Subscriptions(_) | Own::Queued if code.is_some() => {
+                self.hint = code.or(self.hint);
+                Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
+            }
+            Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {
+                let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]).trim().to_owned();
+                let why = format!("the new primary does not accept what the one before accepted: {text}");
+                Err(Stop::Close(Close { why, fault: Fault::Replay }))
+            }
+            Own::State | Own::Subscriptions(_) | Own::Queued | Own::Script => done,
+            Own::ClientId if may_wait => Ok(Course::More),
+            Own::ClientId => {
+                let number = frame.strip_prefix(b":").and_then(|rest| std::str::from_utf8(rest).ok()?.trim_end().parse().ok());
+                self.id = number.map_or(Id::Unknown, Id::Known);
+                done
+            }
+            Own::StreamEnd => match blocking::stream_end(frame) {
+                Err(()) if may_wait => Ok(Course::More),
+                end => {
+                    self.stream_ends.push(end.unwrap_or_default());
+                    done
+                }
+            },
+        }
+    }
+
+    fn error_course(&mut self, index: usize, request: Request, command: Command, line: &[u8]) -> Result<Course, Stop> {
+        self.hint = reply::hint(line).or(self.hint);
+        let aborted = command.kind == Kind::Exec && is_abort(line) && self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
+        let refused = match &self.doubt {
+            Some(doubt) if aborted => doubt.why,
+            _ => refusal(command, line, self.link == Link::Draining),
+        };
+        let can_be_asked_again = request.whole && !self.transaction.as_ref().is_some_and(|transaction| transaction.lost);
+        if let Some(why) = refused.filter(|_| can_be_asked_again) {
+            let in_multi = self.transaction.is_some();
+            let doubt = self.doubt.get_or_insert_with(|| Box::new(Doubt { in_multi, ..Doubt::default() }));
+            doubt.why = doubt.why.or(Some(why));
+            doubt.in_multi &= command.kind != Kind::Exec;
+            return self.withhold(index, line, Stage::Refused);
+        }
+        match &self.doubt {
+            None => Ok(Course::Pass(Role::Reply(Tone::Error))),
+            Some(doubt) if (doubt.in_multi || command.fate == Fate::Read) && request.whole => {
+                Ok(Course::Swallow(Role::Kept(Stage::Again)))
+            }
+            Some(_) => self.withhold(index, line, Stage::Settled),
+        }
+    }
+
+    /// After a refusal the demoted server is not believed: what changes nothing is asked again, in order. What was executed nevertheless
+    /// (PUBLISH) is not repeated.
+    fn doubted_course(
+        &mut self,
+        index: usize,
+        request: Request,
+        command: Command,
+        frame: &[u8],
+        may_wait: bool,
+    ) -> Result<Course, Stop> {
+        let in_multi = self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
+        let again = Ok(Course::Swallow(Role::Kept(Stage::Again)));
+        let mut now_in_multi = in_multi;
+        let course = match (command.kind, in_multi) {
+            (Kind::Multi, false) if request.whole => {
+                now_in_multi = true;
+                again
+            }
+            (Kind::Exec, true) => {
+                Err(Stop::Close(broken("a transaction behind a refused command was executed by a demoted server")))
+            }
+            (Kind::Discard, true) if request.whole => {
+                now_in_multi = false;
+                again
+            }
+            (_, true) if request.whole => again,
+            (_, false) if request.whole && command.fate == Fate::Read => again,
+            (kind, _) if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals) && !matches!(kind, Kind::Blocking(_)) => {
+                Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
+            }
+            _ if may_wait => Ok(Course::More),
+            _ => self.withhold(index, frame, Stage::Settled),
+        };
+        self.doubt.iter_mut().for_each(|doubt| doubt.in_multi = now_in_multi);
+        course
+    }
+
+    fn withhold(&mut self, index: usize, reply: &[u8], stage: Stage) -> Result<Course, Stop> {
+        let doubt = self.doubt.get_or_insert_default();
+        doubt.withheld += reply.len();
+        // A reply of which not all is there is larger than what is looked at.
+        if doubt.withheld > WITHHELD_BYTES_MAX || reply.len() >= LOOKED_AT_BYTES_MAX {
+            return Err(Stop::Close(broken("too much had to be kept back behind a refused command")));
+        }
+        self.settled.insert(self.queue.sequence(index), reply.to_vec());
+        Ok(Course::Swallow(Role::Kept(stage)))
+    }
+}
+
+/// The first element of an array or a push, where it is a string that has come in whole.
+fn word(frame: &[u8]) -> Option<&[u8]> {
+    let mut lines = frame.split_inclusive(|byte| *byte == b'\n');
+    let (_, length, word) = (lines.next()?, lines.next()?, lines.next()?);
+    if matches!(length.first(), Some(b'$')) { word.strip_suffix(b"\r\n") } else { length.strip_suffix(b"\r\n")?.get(1..) }
+}
+
+fn is_message(word: &[u8]) -> bool {
+    matches!(word, b"message" | b"pmessage" | b"smessage")
+}
+
+fn is_confirmation(word: &[u8]) -> bool {
+    matches!(word, b"subscribe" | b"unsubscribe" | b"psubscribe" | b"punsubscribe" | b"ssubscribe" | b"sunsubscribe")
+}

@@ -1,0 +1,301 @@
+//! What the client says: requests are recognised, remembered, and put into the queue.
+
+use super::queue::{KEPT_BYTES_MAX, REQUESTS_MAX};
+use super::remembered::{Bytes, changes_connection, effect_of, request};
+use super::request::{Own, What};
+use super::transaction::Ghost;
+use super::{Close, Conversation, Fault, Link, Turn, blocking};
+use crate::resp::command::{Command, Fate, Kind, Script};
+use crate::resp::frames::arguments;
+
+/// A command that changes the connection is taken whole: it may be this large.
+const STATE_BYTES_MAX: usize = 1024 * 1024;
+/// The names of a connection's subscriptions together.
+const SUBSCRIPTION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What waits to be sent, before the client is left waiting.
+const UNSENT_BYTES_MAX: usize = 256 * 1024 + 1;
+
+/// What the requests up to the last one mean for the next, whatever the replies will be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Intake {
+    pub in_multi: bool,
+    pub ghost: Option<Ghost>,
+}
+
+impl Conversation {
+    /// Takes all of `bytes`.
+    pub fn client_said(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Close> {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.failure.is_none() {
+            match self.requests.scan(rest) {
+                Ok(Some(end)) => {
+                    self.take_last(&rest[..end], turn);
+                    rest = &rest[end..];
+                }
+                Ok(None) => {
+                    if !self.swallowing {
+                        self.queue.append(rest);
+                        self.open_large(turn);
+                    }
+                    break;
+                }
+                Err(error) => self.break_off(&format!("ERR {error}"), turn),
+            }
+            if self.queue.len() > REQUESTS_MAX {
+                self.break_off("ERR mainstay: too many requests without a reply", turn);
+            }
+        }
+        self.emit(turn);
+        Ok(())
+    }
+
+    /// The client shut down writing. What it asked before is still answered.
+    pub fn client_ended(&mut self) {
+        self.client_ended = true;
+        if self.queue.is_open() || self.swallowing {
+            // It will never be complete, and the upstream waits for the rest of it.
+            self.over = true;
+        }
+        self.queue.discard_incoming();
+    }
+
+    /// There is room for more of the client.
+    pub fn accepts(&self) -> bool {
+        !self.client_ended && self.failure.is_none() && !self.over && self.queue.unsent() < UNSENT_BYTES_MAX && !self.is_opaque()
+    }
+
+    fn take_last(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
+        if self.swallowing {
+            self.swallowing = false;
+            return;
+        }
+        self.queue.append(bytes);
+        if self.queue.is_open() {
+            self.queue.close();
+        } else {
+            self.receive(turn);
+        }
+    }
+
+    /// The client broke the protocol or a bound: what it asked before is answered, then it is told, then nothing more is read of it.
+    fn break_off(&mut self, error: &str, turn: &mut Turn<'_>) {
+        if self.queue.is_open() {
+            self.queue.abandon_open();
+        }
+        self.queue.discard_incoming();
+        self.settle_new(What::Client(UNKNOWN), format!("-{error}\r\n").into_bytes(), turn);
+        self.failure = Some(Box::new(Close { why: format!("the client was told: {error}"), fault: Fault::Client }));
+    }
+
+    /// A whole request has come in.
+    #[inline]
+    fn receive(&mut self, turn: &mut Turn<'_>) {
+        let mut words = arguments(self.queue.incoming());
+        let Some(name) = words.next() else {
+            // An empty line or array: a server does not answer it either.
+            self.queue.discard_incoming();
+            return;
+        };
+        let command = turn.commands.look_up(&name[..], words.next().as_deref());
+        if command.kind == Kind::Plain && self.intake.ghost.is_none() {
+            self.note_write(command);
+            self.queue.push(What::Client(command), false, turn.now);
+        } else {
+            self.receive_special(command, turn);
+        }
+    }
+
+    /// WAIT is about the writes of this connection.
+    #[inline]
+    fn note_write(&mut self, command: Command) {
+        if command.fate != Fate::Read {
+            self.wrote = true;
+            self.wrote_elsewhere = false;
+        }
+    }
+
+    #[cold]
+    fn receive_special(&mut self, command: Command, turn: &mut Turn<'_>) {
+        let words: Vec<Bytes> = arguments(self.queue.incoming()).map(|word| Box::from(&word[..])).collect();
+        if let Some(reply) = self.local_reply(command, &words) {
+            self.settle_new(What::Client(command), reply, turn);
+            return;
+        }
+        let in_multi = self.intake.in_multi;
+        let mut command = command;
+        match command.kind {
+            Kind::ClientReply => {
+                let on = words.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"on"));
+                command.kind = if on { Kind::Plain } else { Kind::Opaque };
+            }
+            Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
+            Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
+            Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
+                if let Some(body) = words.get(1).and_then(|digest| turn.scripts.missing(digest)) {
+                    let load = request([b"SCRIPT", &b"LOAD"[..], body]);
+                    self.put_before_incoming(Own::Script, &load, turn);
+                }
+            }
+            Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
+            Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
+            Kind::Multi => self.intake.in_multi = true,
+            Kind::Exec | Kind::Discard | Kind::Reset => self.intake.in_multi = false,
+            Kind::Plain
+            | Kind::Hello
+            | Kind::Auth
+            | Kind::Select
+            | Kind::ClientSetName
+            | Kind::ClientSetInfo
+            | Kind::ClientNoEvict
+            | Kind::ClientNoTouch
+            | Kind::ClientTracking
+            | Kind::Quit
+            | Kind::Watch
+            | Kind::Unwatch
+            | Kind::Subscribe(_)
+            | Kind::Unsubscribe(_)
+            | Kind::Script(Script::Digest | Script::Function)
+            | Kind::ScriptFlush
+            | Kind::Scan(_)
+            | Kind::Wait
+            | Kind::Opaque => {}
+        }
+        self.note_write(command);
+        if let Some(effect) = effect_of(command.kind, &words) {
+            self.effects.push_back((self.queue.next_sequence(), effect));
+        }
+        self.queue.push(What::Client(command), goes_alone(command.kind), turn.now);
+    }
+
+    /// What mainstay answers itself, where the present primary cannot know the right answer.
+    pub(super) fn local_reply(&mut self, command: Command, words: &[Bytes]) -> Option<Vec<u8>> {
+        if let Some(ghost) = self.intake.ghost {
+            match command.kind {
+                Kind::Exec => {
+                    (self.intake.ghost, self.broken) = (None, false);
+                    return Some(self.ghost_reply(ghost));
+                }
+                Kind::Discard => {
+                    (self.intake.ghost, self.broken) = (None, false);
+                    return Some(b"+OK\r\n".to_vec());
+                }
+                Kind::Reset | Kind::Quit => self.intake.ghost = None,
+                _ => return Some(b"+QUEUED\r\n".to_vec()),
+            }
+        }
+        match command.kind {
+            Kind::Subscribe(_)
+                if self.state.as_ref().is_some_and(|state| state.subscription_bytes() > SUBSCRIPTION_BYTES_MAX) =>
+            {
+                Some(b"-ERR mainstay: this connection has too many subscriptions to be kept through a failover\r\n".to_vec())
+            }
+            Kind::Multi if self.broken && !self.intake.in_multi => {
+                self.intake.ghost = Some(Ghost::Nil);
+                Some(b"+OK\r\n".to_vec())
+            }
+            Kind::Scan(place) if !self.intake.in_multi && self.is_foreign_cursor(words.get(usize::from(place))) => {
+                Some(b"-ERR mainstay: the primary changed and cursors do not move; begin again with cursor 0\r\n".to_vec())
+            }
+            Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => Some(
+                b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n"
+                    .to_vec(),
+            ),
+            _ => None,
+        }
+    }
+
+    fn ghost_reply(&self, ghost: Ghost) -> Vec<u8> {
+        match ghost {
+            Ghost::Nil if self.speaks_resp3() => b"_\r\n".to_vec(),
+            Ghost::Nil => b"*-1\r\n".to_vec(),
+            Ghost::Abort => b"-EXECABORT Transaction discarded because of previous errors.\r\n".to_vec(),
+        }
+    }
+
+    fn is_foreign_cursor(&self, cursor: Option<&Bytes>) -> bool {
+        let Some(cursors) = &self.cursors else { return false };
+        cursor.is_some_and(|cursor| **cursor != *b"0" && !cursors.contains(cursor))
+    }
+
+    /// By what CLIENT UNBLOCK would end it, and where the streams stand that it reads from their end.
+    fn ask_before_blocking(&mut self, words: &[Bytes], turn: &mut Turn<'_>) {
+        if self.link == Link::Live && !self.asked_id {
+            self.asked_id = true;
+            self.put_before_incoming(Own::ClientId, &request(["CLIENT", "ID"]), turn);
+        }
+        let keys = blocking::from_the_end(words);
+        if !keys.is_empty() {
+            self.stream_ends.clear();
+        }
+        for key in keys {
+            let question = request([&b"XREVRANGE"[..], &key, b"+", b"-", b"COUNT", b"1"]);
+            self.put_before_incoming(Own::StreamEnd, &question, turn);
+        }
+    }
+
+    fn put_before_incoming(&mut self, own: Own, question: &[u8], turn: &Turn<'_>) {
+        let incoming = self.queue.discard_incoming();
+        self.queue.push_own(own, question, turn.now);
+        self.queue.append(&incoming);
+    }
+
+    /// What has come in is no whole request yet. A large one is passed on as it comes.
+    fn open_large(&mut self, turn: &mut Turn<'_>) {
+        let incoming = self.queue.incoming();
+        if self.queue.is_open() || incoming.len() <= KEPT_BYTES_MAX {
+            return;
+        }
+        let mut words = arguments(incoming);
+        let name = words.next();
+        let command = name.as_ref().map_or(UNKNOWN, |name| turn.commands.look_up(&name[..], words.next().as_deref()));
+        drop((words, name));
+        let is_whole_needed = changes_connection(command.kind) || goes_alone(command.kind);
+        if self.intake.ghost.is_some() {
+            self.settle_new(What::Client(command), b"+QUEUED\r\n".to_vec(), turn);
+            self.swallowing = true;
+        } else if !is_whole_needed {
+            self.note_write(command);
+            self.queue.open(What::Client(command), false, turn.now);
+        } else if self.queue.incoming().len() > STATE_BYTES_MAX {
+            let error = format!("-ERR mainstay: such a command may have at most {STATE_BYTES_MAX} bytes\r\n");
+            self.settle_new(What::Client(command), error.into_bytes(), turn);
+            self.swallowing = true;
+        }
+    }
+}
+
+/// Nothing is known of it.
+pub(super) const UNKNOWN: Command = Command { fate: Fate::Unknown, kind: Kind::Plain };
+
+/// Sent with nothing unanswered before it, and nothing behind it until it is answered: what follows a login must not run if the login
+/// fails; what follows a blocking command can then be asked elsewhere.
+fn goes_alone(kind: Kind) -> bool {
+    match kind {
+        Kind::Hello
+        | Kind::Auth
+        | Kind::Reset
+        | Kind::Quit
+        | Kind::Subscribe(_)
+        | Kind::Unsubscribe(_)
+        | Kind::Blocking(_)
+        | Kind::Opaque => true,
+        Kind::Plain
+        | Kind::Select
+        | Kind::ClientSetName
+        | Kind::ClientSetInfo
+        | Kind::ClientNoEvict
+        | Kind::ClientNoTouch
+        | Kind::ClientTracking
+        | Kind::ClientReply
+        | Kind::Multi
+        | Kind::Exec
+        | Kind::Discard
+        | Kind::Watch
+        | Kind::Unwatch
+        | Kind::Script(_)
+        | Kind::ScriptLoad
+        | Kind::ScriptFlush
+        | Kind::Scan(_)
+        | Kind::Wait => false,
+    }
+}

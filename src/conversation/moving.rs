@@ -1,0 +1,380 @@
+//! From one upstream to the next: what is lost, what is asked again, what the new connection is told first.
+
+use std::time::Duration;
+
+use super::course::Doubt;
+use super::remembered::{Bytes, request};
+use super::replies::{Frame, broken};
+use super::request::{Own, Stage, What};
+use super::transaction::{Ghost, Transaction};
+use super::{Close, Conversation, Id, Link, Retry, Turn, Withdrawn, blocking, intake};
+use crate::resp::command::{Command, Fate, Kind, Script};
+use crate::resp::frames::{ReplyScanner, arguments};
+use crate::route::{Departure, Epoch};
+
+/// Upstreams lost one after the other while the same requests were in flight: perhaps it is they that end the server.
+const LOSSES_MAX: u8 = 3;
+/// A blocking command that waited longer before it was asked for the first time is asked with the time that remains.
+const BLOCKED_AFTER: Duration = Duration::from_millis(100);
+const TOO_LARGE: &[u8] =
+    b"-MASTERDOWN mainstay: the primary was lost in the middle of this request, which is too large to be kept; \
+    it was not executed\r\n";
+
+impl Conversation {
+    /// A connection to the primary of `epoch` stands; the state of the one before is replayed first.
+    pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
+        turn.scripts.enter(epoch);
+        if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
+            self.cursors = Some(Vec::new());
+            self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
+        }
+        (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
+        self.queue.rewind();
+        self.reconsider();
+        self.emit(turn);
+        let mut prelude = self.state.as_ref().map(|state| state.replay()).unwrap_or_default();
+        self.load_scripts(&mut prelude, turn);
+        self.begin_blocking(&mut prelude, turn);
+        if let Some(transaction) = &self.transaction {
+            prelude.extend(transaction.replay());
+        }
+        self.backlog = self.queue.next_sequence();
+        self.prelude = prelude.len();
+        if !prelude.is_empty() {
+            self.queue.put_first(&prelude, turn.now);
+        }
+        self.emit(turn);
+    }
+
+    /// What the next primary cannot answer rightly is answered here: what was watched, cursors of another server, WAIT.
+    fn reconsider(&mut self) {
+        let ghost = match &self.transaction {
+            Some(_) if self.broken => Some(Ghost::Nil),
+            Some(transaction) if transaction.dirty => Some(Ghost::Abort),
+            _ => None,
+        };
+        if ghost.is_some() {
+            self.transaction = None;
+        }
+        self.intake = intake::Intake { in_multi: self.transaction.is_some(), ghost };
+        let mut replies = Vec::new();
+        let requests: Vec<(usize, Command, Vec<Bytes>)> = self
+            .queue
+            .spans()
+            .enumerate()
+            .filter_map(|(index, (request, bytes))| match request.what {
+                What::Client(command) if request.stage == Stage::Waiting && (self.needs_thought(command.kind)) => {
+                    Some((index, command, arguments(bytes).take(4).map(|word| Box::from(&word[..])).collect()))
+                }
+                _ => None,
+            })
+            .collect();
+        for (index, command, words) in requests {
+            if let Some(reply) = self.local_reply(command, &words) {
+                replies.push((index, reply));
+            } else {
+                match command.kind {
+                    Kind::Multi => self.intake.in_multi = true,
+                    Kind::Exec | Kind::Discard | Kind::Reset => self.intake.in_multi = false,
+                    _ => {}
+                }
+            }
+        }
+        for (index, reply) in replies {
+            self.settle(index, reply);
+        }
+    }
+
+    /// Could be answered here. Within a ghost that is everything.
+    fn needs_thought(&self, kind: Kind) -> bool {
+        self.broken
+            || self.intake.ghost.is_some()
+            || matches!(kind, Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Scan(_) | Kind::Wait)
+    }
+
+    fn settle(&mut self, index: usize, reply: Vec<u8>) {
+        self.settled.insert(self.queue.sequence(index), reply);
+        self.queue.set(index, Stage::Settled);
+    }
+
+    /// Scripts that requests in the queue or in the transaction name by digest.
+    fn load_scripts(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &mut Turn<'_>) {
+        let by_digest = |command: &Command| matches!(command.kind, Kind::Script(Script::Digest));
+        let waiting = self.queue.spans().filter(
+            |(request, _)| matches!(&request.what, What::Client(command) if by_digest(command) && request.stage == Stage::Waiting),
+        );
+        let queued = self.transaction.iter().flat_map(|transaction| transaction.queued()).filter(|bytes| {
+            let mut words = arguments(bytes);
+            words.next().is_some_and(|name| by_digest(&turn.commands.look_up(&name[..], None)))
+        });
+        for bytes in waiting.map(|(_, bytes)| bytes).chain(queued) {
+            let digest = arguments(bytes).nth(1);
+            if let Some(body) = digest.and_then(|digest| turn.scripts.missing(&digest[..])) {
+                prelude.push((Own::Script, false, request([b"SCRIPT", &b"LOAD"[..], body])));
+            }
+        }
+    }
+
+    /// A blocking command at the very front is asked with the time that remains.
+    fn begin_blocking(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &Turn<'_>) {
+        (self.id, self.asked_id) = (Id::Unknown, false);
+        let Some(front) = self.queue.get(0).copied().filter(|front| front.stage == Stage::Waiting) else { return };
+        let What::Client(Command { kind: Kind::Blocking(at), .. }) = front.what else { return };
+        self.asked_id = true;
+        prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
+        let elapsed = turn.now.since(front.asked);
+        if front.started || elapsed > BLOCKED_AFTER {
+            let words: Vec<Bytes> = arguments(self.queue.bytes_of(0)).map(|word| Box::from(&word[..])).collect();
+            // Where a stream stood counts only for what did start to read.
+            let ends = if front.started { &self.stream_ends[..] } else { &[] };
+            let reworded = blocking::reworded(at, &words, elapsed, ends);
+            self.queue.reword_first(&reworded);
+        }
+    }
+
+    /// The upstream closed, broke, or was given up.
+    pub fn upstream_lost(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
+        if let Frame::Passing(_) = self.frame {
+            return Err(broken("it ended in the middle of a reply"));
+        }
+        let mut in_multi = self.transaction.is_some();
+        let mut writes = self.transaction.as_ref().is_some_and(|transaction| transaction.writes);
+        let mut any = false;
+        for request in self.queue.iter().filter(|request| request.stage == Stage::Sent) {
+            let What::Client(command) = request.what else { continue };
+            any = true;
+            let unknown = match command.kind {
+                Kind::Exec if in_multi => std::mem::replace(&mut in_multi, false) && writes,
+                Kind::Discard => {
+                    in_multi = false;
+                    false
+                }
+                Kind::Blocking(_) => false,
+                _ if in_multi => {
+                    writes |= command.fate != Fate::Read;
+                    false
+                }
+                _ => command.fate != Fate::Read,
+            };
+            if unknown {
+                return Err(broken("it was lost before it answered a write, and nobody can know whether that was executed"));
+            }
+            if !request.whole {
+                return Err(broken("it was lost before it answered a request that is too large to be asked again"));
+            }
+        }
+        self.losses += u8::from(any);
+        if self.losses > LOSSES_MAX {
+            return Err(broken("one after the other was lost over the same requests"));
+        }
+        self.detach(turn)
+    }
+
+    /// The epoch has passed; how its primary left tells what its late replies are worth.
+    pub fn withdraw(&mut self, left: Departure, turn: &mut Turn<'_>) -> Result<Withdrawn, Close> {
+        let awaited = self.queue.awaited().is_some();
+        let passing = matches!(self.frame, Frame::Passing(_));
+        match self.link {
+            Link::None => Ok(Withdrawn::Drop),
+            Link::Live if (awaited || passing) && self.prelude == 0 && left != Departure::Gone => {
+                self.link = Link::Draining;
+                if left == Departure::Replaced {
+                    let in_multi = self.transaction.is_some();
+                    self.doubt.get_or_insert_with(|| Box::new(Doubt { in_multi, ..Doubt::default() })).only_refusals = true;
+                }
+                Ok(Withdrawn::Drain)
+            }
+            Link::Live if !awaited && !passing => self.detach(turn).map(|()| Withdrawn::Drop),
+            Link::Live | Link::Draining => self.upstream_lost(turn).map(|()| Withdrawn::Drop),
+        }
+    }
+
+    /// Without an upstream from here on. What was sent and proved unexecuted, or changes nothing, waits for the next one.
+    pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
+        self.link = Link::None;
+        let refused = self.doubt.take().and_then(|doubt| doubt.why);
+        (self.frame, self.confirmed) = (Frame::Fresh, 0);
+        self.holding = Vec::new();
+        self.queue.drop_first(std::mem::take(&mut self.prelude));
+        if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {
+            return Err(broken(
+                "it was lost in the middle of a transaction that is too large to be kept; nothing of it was executed",
+            ));
+        }
+        if std::mem::take(&mut self.watching) {
+            self.broken = true;
+        }
+        self.queue.rewind();
+        let mut cut_short = None;
+        for (index, request) in self.queue.iter().enumerate() {
+            let What::Client(command) = request.what else { continue };
+            if request.stage == Stage::Settled || !request.started {
+                continue;
+            }
+            if !request.whole {
+                cut_short = Some(index);
+            }
+            turn.outlet.retried(match (refused, command.kind) {
+                (_, Kind::Blocking(_)) => Retry::Blocked,
+                (Some(refusal), _) => Retry::Refused(refusal),
+                (None, _) => Retry::Lost,
+            });
+        }
+        // Withheld refusals are forgotten: the same requests are asked again.
+        let settled = |sequence: &u64| {
+            let index = usize::try_from(sequence - self.queue.sequence(0)).unwrap_or(usize::MAX);
+            self.queue.get(index).is_some_and(|request| request.stage == Stage::Settled)
+        };
+        let forgotten: Vec<u64> = self.settled.keys().filter(|sequence| !settled(sequence)).copied().collect();
+        forgotten.iter().for_each(|sequence| drop(self.settled.remove(sequence)));
+        if let Some(index) = cut_short {
+            self.settle(index, TOO_LARGE.to_vec());
+            self.swallowing = self.queue.is_open();
+            self.queue.abandon_open();
+        }
+        self.emit(turn);
+        Ok(())
+    }
+
+    /// The primary did not change: what was withheld is passed on.
+    pub fn primary_stays(&mut self, turn: &mut Turn<'_>) {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.stays = true;
+            if self.queue.awaited().is_none() {
+                self.believe(turn);
+            }
+        }
+    }
+
+    /// Nothing is awaited, and the primary is the same: refusals are the replies, and what was not believed is asked again.
+    pub(super) fn believe(&mut self, turn: &mut Turn<'_>) {
+        self.doubt = None;
+        for index in 0..self.queue.len() {
+            let Some(request) = self.queue.get(index).copied() else { break };
+            if request.stage != Stage::Refused {
+                continue;
+            }
+            self.queue.set(index, Stage::Settled);
+            if let (What::Client(command), Some(transaction)) = (request.what, &mut self.transaction) {
+                transaction.dirty = true;
+                if command.kind == Kind::Exec {
+                    (self.transaction, self.watching, self.broken) = (None, false, false);
+                }
+            }
+        }
+        self.queue.rewind();
+        self.emit(turn);
+    }
+
+    /// Answers everything that waits with `-MASTERDOWN mainstay: {why}`.
+    pub fn refuse(&mut self, why: &str, turn: &mut Turn<'_>) {
+        let why: String = why.chars().filter(|character| !character.is_control()).collect();
+        self.queue.rewind();
+        for index in 0..self.queue.len() {
+            let Some(request) = self.queue.get(index).copied() else { break };
+            let What::Client(command) = request.what else {
+                self.settle(index, Vec::new());
+                continue;
+            };
+            if request.stage == Stage::Settled {
+                continue;
+            }
+            let reply = match (command.kind, &mut self.transaction) {
+                (Kind::Quit, _) => break,
+                (Kind::Discard, transaction @ Some(_)) => {
+                    *transaction = None;
+                    b"+OK\r\n".to_vec()
+                }
+                (Kind::Exec, transaction @ Some(_)) => {
+                    *transaction = None;
+                    format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
+                }
+                (_, Some(transaction)) => {
+                    transaction.dirty = true;
+                    format!("-MASTERDOWN mainstay: {why}\r\n").into_bytes()
+                }
+                (_, None) => format!("-MASTERDOWN mainstay: {why}\r\n").into_bytes(),
+            };
+            self.settle(index, reply);
+        }
+        self.swallowing |= self.queue.is_open();
+        self.queue.abandon_open();
+        self.intake = intake::Intake { in_multi: self.transaction.is_some(), ghost: None };
+        self.emit(turn);
+    }
+
+    /// What is in flight is nothing but a blocking command.
+    pub(super) fn is_blocked(&self) -> bool {
+        let front = self.queue.get(0);
+        front.is_some_and(|front| {
+            front.stage == Stage::Sent && matches!(front.what, What::Client(Command { kind: Kind::Blocking(_), .. }))
+        })
+    }
+
+    /// A request of the client has succeeded or failed: what that means for what follows.
+    pub(super) fn apply(
+        &mut self,
+        request: super::request::Request,
+        command: Command,
+        tone: super::replies::Tone,
+        turn: &mut Turn<'_>,
+    ) {
+        use super::replies::Tone;
+        let effect = self.take_effect();
+        let in_transaction = self.transaction.is_some();
+        if let (Some(transaction), false) = (&mut self.transaction, matches!(command.kind, Kind::Exec | Kind::Discard)) {
+            match tone {
+                Tone::Queued => {
+                    transaction.queue(request.whole.then(|| self.queue.bytes_of(0)));
+                    transaction.writes |= command.fate != Fate::Read;
+                    transaction.effects.extend(effect);
+                    return;
+                }
+                Tone::Error => {
+                    transaction.dirty = true;
+                    return;
+                }
+                // RESET, and what is executed at once even so.
+                Tone::Good | Tone::Null => {}
+            }
+        }
+        if tone == Tone::Error && !(command.kind == Kind::Exec && in_transaction) {
+            return;
+        }
+        match command.kind {
+            Kind::Multi => self.transaction = Some(Box::default()),
+            Kind::Exec => {
+                let ended: Option<Box<Transaction>> = self.transaction.take();
+                (self.watching, self.broken) = (false, false);
+                if let Some(ended) = ended.filter(|_| tone == Tone::Good) {
+                    ended.effects.into_iter().for_each(|effect| self.remember(effect));
+                }
+            }
+            Kind::Discard => {
+                (self.transaction, self.watching, self.broken) = (None, false, false);
+            }
+            Kind::Watch => self.watching = true,
+            Kind::Unwatch => (self.watching, self.broken) = (false, false),
+            Kind::Reset => (self.transaction, self.watching, self.broken) = (None, false, false),
+            Kind::ScriptFlush => turn.scripts.flushed(),
+            _ => {}
+        }
+        effect.into_iter().for_each(|effect| self.remember(effect));
+    }
+}
+
+/// For tests and logs: the code of a retry.
+impl Retry {
+    /// The label of `mainstay_retries_total`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused(super::Refusal::ReadOnly) => "readonly",
+            Self::Refused(super::Refusal::Loading) => "loading",
+            Self::Refused(super::Refusal::MasterDown) => "masterdown",
+            Self::Refused(super::Refusal::NoReplicas) => "noreplicas",
+            Self::Refused(super::Refusal::Unblocked) => "unblocked",
+            Self::Lost => "lost",
+            Self::Blocked => "blocked",
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The requests of one client, in order, with the bytes that may be needed again.
+//!
+//! ```text
+//!             head            cursor           ready                end
+//!   dropped ───┼── handed over ──┼── to be sent ──┼── not yet allowed ──┼── incoming
+//!              │ kept, ≤ KEPT_BYTES_MAX           │ behind a barrier    │ no whole request
+//! ```
+//!
+//! One buffer serves sending and asking again: asking again is setting `cursor` back. Positions count from the session's beginning, so
+//! that dropping what is answered moves none of them.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::request::{Own, Request, Stage, What};
+use crate::route::Moment;
+
+/// What was sent and not answered is kept up to this; beyond it the oldest cannot be asked again.
+pub(super) const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Requests without a reply. A client that sends on and on without a reply is closed.
+pub(super) const REQUESTS_MAX: usize = 1 << 20;
+/// Where sequence numbers start: replayed requests come before what was first asked.
+const FIRST_SEQUENCE: u64 = 1 << 32;
+
+/// See the module.
+pub(super) struct Queue {
+    bytes: Vec<u8>,
+    /// The position of `bytes[0]`.
+    base: usize,
+    head: usize,
+    cursor: usize,
+    ready: usize,
+    requests: VecDeque<Request>,
+    first: u64,
+    /// Bytes behind the last request that make no whole request yet.
+    incoming: usize,
+    /// The last request is still coming in, and is passed on meanwhile.
+    open: bool,
+    /// The first request that is not wholly handed over, and where it begins.
+    next: usize,
+    next_at: usize,
+    /// The first that may not be sent yet.
+    ready_next: usize,
+    awaited: usize,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            base: 0,
+            head: 0,
+            cursor: 0,
+            ready: 0,
+            requests: VecDeque::new(),
+            first: FIRST_SEQUENCE,
+            incoming: 0,
+            open: false,
+            next: 0,
+            next_at: 0,
+            ready_next: 0,
+            awaited: 0,
+        }
+    }
+}
+
+/// Requests may hold secrets: their bytes are never shown.
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("requests", &self.requests.len()).field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    /// No request, and no part of one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.incoming == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&Request> {
+        self.requests.get(index)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter()
+    }
+
+    /// The sequence number of the request at `index`.
+    pub(super) fn sequence(&self, index: usize) -> u64 {
+        self.first + index as u64
+    }
+
+    /// The sequence number that the next request will have.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.first + self.requests.len() as u64
+    }
+
+    /// All bytes in the buffer.
+    pub(super) fn held(&self) -> usize {
+        self.end() - self.head
+    }
+
+    /// Bytes of whole requests, or of a streamed one, that are not handed over.
+    pub(super) fn unsent(&self) -> usize {
+        self.end() - self.incoming - self.cursor
+    }
+
+    fn end(&self) -> usize {
+        self.base + self.bytes.len()
+    }
+
+    /// More of what the client says.
+    #[inline]
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if let (true, Some(last)) = (self.open, self.requests.back_mut()) {
+            last.len += bytes.len();
+            if self.ready_next == self.requests.len() {
+                self.ready += bytes.len();
+            }
+        } else {
+            self.incoming += bytes.len();
+        }
+    }
+
+    /// What has come in of the next request.
+    pub(super) fn incoming(&self) -> &[u8] {
+        &self.bytes[self.bytes.len() - self.incoming..]
+    }
+
+    /// Forgets what has come in of the next request.
+    pub(super) fn discard_incoming(&mut self) -> Vec<u8> {
+        let at = self.bytes.len() - self.incoming;
+        self.incoming = 0;
+        self.bytes.split_off(at)
+    }
+
+    /// What has come in is a request.
+    #[inline]
+    pub(super) fn push(&mut self, what: What, barrier: bool, asked: Moment) {
+        let len = std::mem::take(&mut self.incoming);
+        self.requests.push_back(Request { asked, len, what, stage: Stage::Waiting, barrier, started: false, whole: true });
+    }
+
+    /// A request that is settled already; what has come in of it is forgotten.
+    pub(super) fn push_settled(&mut self, what: What, asked: Moment) {
+        self.bytes.truncate(self.bytes.len() - self.incoming);
+        self.incoming = 0;
+        let settled = Request { asked, len: 0, what, stage: Stage::Settled, barrier: false, started: false, whole: false };
+        self.requests.push_back(settled);
+    }
+
+    /// A request of mainstay's own, with nothing incoming.
+    pub(super) fn push_own(&mut self, own: Own, bytes: &[u8], asked: Moment) {
+        debug_assert!(!self.open && self.incoming == 0, "own requests stand between the client's");
+        self.append(bytes);
+        self.push(What::Own(own), false, asked);
+    }
+
+    /// What has come in is the beginning of a request that is passed on while it comes.
+    pub(super) fn open(&mut self, what: What, barrier: bool, asked: Moment) {
+        self.push(what, barrier, asked);
+        self.open = true;
+    }
+
+    /// A request is being passed on while it comes in.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The open request is complete. It counts as handed over if its last byte was.
+    pub(super) fn close(&mut self) {
+        self.open = false;
+        self.mark_sent();
+    }
+
+    /// Finds out how far may be sent.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        while let Some(request) = self.requests.get(self.ready_next) {
+            if request.stage == Stage::Waiting {
+                let behind_barrier = self.ready_next > 0 && self.requests[self.ready_next - 1].barrier;
+                if behind_barrier || request.barrier && (self.ready_next > 0 || request.is_never_sent()) {
+                    return;
+                }
+                self.ready += request.len;
+                self.ready_next += 1;
+            } else {
+                // What comes before it has to be handed over first: `pending` is one piece.
+                if self.cursor != self.ready {
+                    return;
+                }
+                self.ready += request.len;
+                self.ready_next += 1;
+                (self.cursor, self.next, self.next_at) = (self.ready, self.ready_next, self.ready);
+            }
+        }
+    }
+
+    /// What may be sent now.
+    #[inline]
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.bytes[self.cursor - self.base..self.ready - self.base]
+    }
+
+    /// So much of it was handed over.
+    #[inline]
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        self.cursor += bytes;
+        self.mark_sent();
+        self.trim();
+        self.advance();
+    }
+
+    fn mark_sent(&mut self) {
+        while self.next < self.ready_next {
+            let last = self.next + 1 == self.requests.len();
+            let request = &mut self.requests[self.next];
+            request.started |= self.cursor > self.next_at;
+            if self.cursor < self.next_at + request.len || self.open && last {
+                return;
+            }
+            if request.stage == Stage::Waiting {
+                request.stage = Stage::Sent;
+                request.started = true;
+            }
+            self.next_at += request.len;
+            self.next += 1;
+        }
+    }
+
+    /// Forgets the oldest bytes that were handed over, beyond what is kept.
+    fn trim(&mut self) {
+        let mut index = 0;
+        while self.cursor - self.head > KEPT_BYTES_MAX {
+            let Some(request) = self.requests.get_mut(index) else { return };
+            // Of the one in the middle of being handed over, what was.
+            let forgotten = request.len.min(self.cursor - self.head);
+            if forgotten > 0 {
+                request.len -= forgotten;
+                request.whole = false;
+                self.head += forgotten;
+                self.next_at = self.next_at.max(self.head);
+            }
+            index += 1;
+        }
+        self.compact();
+    }
+
+    fn compact(&mut self) {
+        let gone = self.head - self.base;
+        if gone == self.bytes.len() {
+            self.bytes.clear();
+            self.base = self.head;
+        } else if gone > KEPT_BYTES_MAX && gone > self.bytes.len() / 2 {
+            self.bytes.drain(..gone);
+            self.base = self.head;
+        }
+    }
+
+    /// The request whose reply comes next.
+    #[inline]
+    pub(super) fn awaited(&mut self) -> Option<usize> {
+        while self.awaited < self.next && self.requests[self.awaited].stage != Stage::Sent {
+            self.awaited += 1;
+        }
+        (self.awaited < self.next).then_some(self.awaited)
+    }
+
+    /// Every request with its bytes, as far as they are kept.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (&Request, &[u8])> {
+        let mut at = self.head - self.base;
+        self.requests.iter().map(move |request| {
+            let from = at;
+            at += request.len;
+            (request, &self.bytes[from..at])
+        })
+    }
+
+    /// The bytes of a request, as far as they are kept.
+    pub(super) fn bytes_of(&self, index: usize) -> &[u8] {
+        let at: usize = self.head - self.base + self.requests.iter().take(index).map(|request| request.len).sum::<usize>();
+        &self.bytes[at..at + self.requests[index].len]
+    }
+
+    /// The first request is done with.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Request> {
+        let request = self.requests.pop_front()?;
+        self.head += request.len;
+        self.first += 1;
+        if self.next == 0 {
+            self.cursor = self.head;
+            self.next_at = self.head;
+        }
+        if self.ready_next == 0 {
+            self.ready = self.head;
+        }
+        self.next = self.next.saturating_sub(1);
+        self.ready_next = self.ready_next.saturating_sub(1);
+        self.awaited = self.awaited.saturating_sub(1);
+        self.compact();
+        Some(request)
+    }
+
+    /// Changes how far a request is.
+    pub(super) fn set(&mut self, index: usize, stage: Stage) {
+        self.requests[index].stage = stage;
+    }
+
+    /// Stops passing the open request on; the rest of it must not be appended.
+    pub(super) fn abandon_open(&mut self) {
+        self.open = false;
+    }
+
+    /// Everything that is not settled is to be sent, from the beginning. What is not `whole` must be settled before.
+    pub(super) fn rewind(&mut self) {
+        for request in &mut self.requests {
+            if request.stage != Stage::Settled {
+                request.stage = Stage::Waiting;
+            }
+        }
+        (self.cursor, self.ready, self.next_at) = (self.head, self.head, self.head);
+        (self.next, self.ready_next, self.awaited) = (0, 0, 0);
+    }
+
+    /// Forgets the first `count` requests, which nobody waits for.
+    pub(super) fn drop_first(&mut self, count: usize) {
+        for _ in 0..count {
+            self.pop();
+        }
+    }
+
+    /// Puts requests before all others. Everything has to be rewound.
+    pub(super) fn put_first(&mut self, own: &[(Own, bool, Vec<u8>)], asked: Moment) {
+        let mut bytes: Vec<u8> = own.iter().flat_map(|(_, _, bytes)| bytes).copied().collect();
+        bytes.extend_from_slice(&self.bytes[self.head - self.base..]);
+        self.bytes = bytes;
+        (self.base, self.head) = (0, 0);
+        for (own, barrier, bytes) in own.iter().rev() {
+            let what = What::Own(*own);
+            let stage = Stage::Waiting;
+            let request = Request { asked, len: bytes.len(), what, stage, barrier: *barrier, started: false, whole: true };
+            self.requests.push_front(request);
+            self.first -= 1;
+        }
+        self.rewind();
+    }
+
+    /// Asks the first request in other words. Everything has to be rewound.
+    pub(super) fn reword_first(&mut self, words: &[u8]) {
+        let Some(first) = self.requests.front_mut() else { return };
+        let rest = self.head - self.base + first.len;
+        first.len = words.len();
+        let mut bytes = words.to_vec();
+        bytes.extend_from_slice(&self.bytes[rest..]);
+        self.bytes = bytes;
+        (self.base, self.head) = (0, 0);
+        self.rewind();
+    }
+
+    /// Everything that is not handed over, whole or not.
+    pub(super) fn into_unsent(mut self) -> Vec<u8> {
+        self.bytes.split_off(self.cursor - self.base)
+    }
+
+    /// Gives spare memory back.
+    pub(super) fn shrink(&mut self) {
+        if self.is_empty() {
+            (self.bytes, self.requests) = (Vec::new(), VecDeque::new());
+            self.base = self.head;
+        }
+    }
+}

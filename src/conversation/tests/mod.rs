@@ -1,0 +1,131 @@
+//! Conversations without sockets.
+
+mod requests;
+mod state;
+
+use super::*;
+use crate::resp::command::Commands;
+use crate::route::{Departure, Moment};
+use std::sync::Arc;
+
+/// What a client heard and how often something was asked again.
+#[derive(Default)]
+struct Heard {
+    text: Vec<u8>,
+    answered: usize,
+    retried: Vec<&'static str>,
+}
+
+impl Outlet for Heard {
+    fn pass(&mut self, bytes: &[u8]) {
+        assert!(!bytes.is_empty());
+        self.text.extend_from_slice(bytes);
+    }
+
+    fn answered(&mut self, _: Moment) {
+        self.answered += 1;
+    }
+
+    fn retried(&mut self, why: Retry) {
+        self.retried.push(why.as_str());
+    }
+}
+
+/// A conversation, and both ends of it.
+struct Talk {
+    conversation: Conversation,
+    commands: Arc<Commands>,
+    scripts: Scripts,
+    heard: Heard,
+    now: Moment,
+    epoch: u64,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let (conversation, commands) = (Conversation::default(), Commands::shipped());
+        let (scripts, heard, now) = (Scripts::default(), Heard::default(), Moment::from_millis(1000));
+        Self { conversation, commands, scripts, heard, now, epoch: 1 }
+    }
+
+    /// Attached to a primary.
+    fn attached() -> Self {
+        let mut talk = Self::new();
+        talk.attach();
+        talk
+    }
+
+    fn turn<T>(&mut self, act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> T) -> T {
+        let mut turn = Turn { now: self.now, commands: &self.commands, scripts: &mut self.scripts, outlet: &mut self.heard };
+        act(&mut self.conversation, &mut turn)
+    }
+
+    fn attach(&mut self) {
+        let epoch = self.epoch;
+        self.turn(|conversation, turn| conversation.attach(epoch, turn));
+    }
+
+    /// To the primary of the next epoch.
+    fn move_on(&mut self) {
+        self.epoch += 1;
+        assert!(self.conversation.wants_upstream(), "nothing waits");
+        self.attach();
+    }
+
+    /// The client sends commands, separated by `;`.
+    fn say(&mut self, commands: &str) {
+        for command in commands.split("; ") {
+            let bytes = remembered::request(command.split(' '));
+            self.turn(|conversation, turn| conversation.client_said(&bytes, turn)).expect("the session goes on");
+        }
+    }
+
+    /// What goes to the upstream now, as commands separated by `;`.
+    fn sends(&mut self) -> String {
+        let mut sent = Vec::new();
+        loop {
+            let pending = self.conversation.pending().to_vec();
+            if pending.is_empty() {
+                break;
+            }
+            // In two pieces, as a kernel may.
+            let part = pending.len().div_ceil(2);
+            sent.extend_from_slice(&pending[..part]);
+            self.conversation.wrote(part);
+        }
+        let mut scanner = RequestScanner::default();
+        let (mut rest, mut commands) = (&sent[..], Vec::new());
+        while !rest.is_empty() {
+            let end = scanner.scan(rest).expect("requests").expect("whole requests");
+            let words = crate::resp::frames::arguments(&rest[..end]);
+            commands.push(words.map(|word| String::from_utf8_lossy(&word[..]).into_owned()).collect::<Vec<_>>().join(" "));
+            rest = &rest[end..];
+        }
+        commands.join("; ")
+    }
+
+    /// The upstream answers, byte by byte.
+    fn answers(&mut self, reply: &str) -> Next {
+        let mut last = Next::Continue;
+        for byte in reply.as_bytes() {
+            assert_eq!(last, Next::Continue, "{reply:?}");
+            last = self.turn(|conversation, turn| conversation.upstream_said(&[*byte], turn)).expect("the session goes on");
+        }
+        last
+    }
+
+    /// What the client has heard since it was last asked.
+    fn hears(&mut self) -> String {
+        String::from_utf8(std::mem::take(&mut self.heard.text)).expect("text")
+    }
+
+    fn withdraw(&mut self, left: Departure) -> Result<Withdrawn, Close> {
+        self.turn(|conversation, turn| conversation.withdraw(left, turn))
+    }
+
+    fn lost(&mut self) -> Result<(), Close> {
+        self.turn(|conversation, turn| conversation.upstream_lost(turn))
+    }
+}
+
+const READONLY: &str = "-READONLY You can't write against a read only replica.\r\n";

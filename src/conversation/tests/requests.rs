@@ -1,0 +1,248 @@
+//! Requests on their way: sent, refused, lost, asked again.
+
+use super::*;
+
+#[test]
+fn requests_go_up_and_replies_come_down() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; GET a");
+    assert_eq!(talk.sends(), "SET a 1; GET a");
+    talk.answers("+OK\r\n$1\r\n1\r\n");
+    assert_eq!((talk.hears().as_str(), talk.heard.answered), ("+OK\r\n$1\r\n1\r\n", 2));
+    assert!(talk.conversation.caught_up() && talk.conversation.held_bytes() == 0);
+}
+
+#[test]
+fn what_is_asked_without_an_upstream_waits_for_one() {
+    let mut talk = Talk::new();
+    assert!(!talk.conversation.wants_upstream());
+    talk.say("SET a 1; GET a");
+    assert!(talk.conversation.wants_upstream() && talk.conversation.held_bytes() > 0);
+    talk.attach();
+    assert!(!talk.conversation.caught_up());
+    assert_eq!(talk.sends(), "SET a 1; GET a");
+    talk.answers("+OK\r\n$1\r\n1\r\n");
+    assert!(talk.conversation.caught_up());
+}
+
+#[test]
+fn a_refused_write_and_the_read_behind_it_are_asked_again_in_order() {
+    let mut talk = Talk::attached();
+    talk.say("GET z; SET a 1; GET a; PUBLISH c m; SET b 2");
+    talk.sends();
+    talk.answers("$1\r\nz\r\n");
+    assert_eq!(talk.hears(), "$1\r\nz\r\n");
+    talk.answers(READONLY);
+    assert!(talk.conversation.doubts());
+    assert_eq!(talk.conversation.take_hint(), Some("READONLY"));
+    talk.answers("$3\r\nold\r\n:3\r\n");
+    talk.say("GET b");
+    assert_eq!((talk.sends(), talk.hears()), (String::new(), String::new()));
+    talk.answers(READONLY);
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1; GET a; SET b 2; GET b");
+    talk.answers("+OK\r\n$1\r\n1\r\n");
+    assert_eq!(talk.hears(), "+OK\r\n$1\r\n1\r\n:3\r\n", "PUBLISH was executed and is not repeated");
+    talk.answers("+OK\r\n$1\r\n2\r\n");
+    assert_eq!(talk.hears(), "+OK\r\n$1\r\n2\r\n");
+    assert_eq!(talk.heard.answered, 6);
+}
+
+#[test]
+fn a_refusal_is_passed_on_when_the_primary_did_not_change() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; GET a; PUBLISH c m");
+    talk.sends();
+    talk.answers("-NOREPLICAS Not enough good replicas to write.\r\n$1\r\n0\r\n");
+    talk.turn(|conversation, turn| conversation.primary_stays(turn));
+    assert_eq!(talk.hears(), "", "one is still awaited");
+    talk.answers(":0\r\n");
+    assert_eq!(talk.hears(), "-NOREPLICAS Not enough good replicas to write.\r\n");
+    assert_eq!(talk.sends(), "GET a");
+    talk.answers("$1\r\n0\r\n");
+    assert_eq!(talk.hears(), "$1\r\n0\r\n:0\r\n");
+}
+
+#[test]
+fn a_demoted_server_is_heard_out_and_another_is_not() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; SET b 1");
+    talk.sends();
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drain));
+    talk.say("SET c 1");
+    assert_eq!(talk.answers("+OK\r\n"), Next::Continue);
+    assert_eq!(talk.answers(READONLY), Next::DropUpstream(None));
+    assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("+OK\r\n", ""));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET b 1; SET c 1");
+    let close = talk.withdraw(Departure::Gone).expect_err("a write is in flight");
+    assert_eq!(close.fault, Fault::Upstream);
+}
+
+#[test]
+fn of_a_server_that_was_replaced_only_refusals_are_believed() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; GET a; SET b 1");
+    talk.sends();
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
+    talk.answers(READONLY);
+    talk.answers("$1\r\n0\r\n");
+    assert_eq!((talk.answers(READONLY), talk.hears().as_str()), (Next::DropUpstream(None), ""));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1; GET a; SET b 1");
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
+    let close = talk.turn(|conversation, turn| conversation.upstream_said(b"+OK\r\n", turn)).expect_err("it may be lost");
+    assert!(talk.hears().is_empty() && close.why.contains("may be lost"));
+}
+
+#[test]
+fn reads_are_asked_again_when_the_upstream_is_lost_and_writes_never() {
+    let mut talk = Talk::attached();
+    talk.say("GET a; MGET a b");
+    talk.sends();
+    talk.answers("$1\r\n1\r\n");
+    talk.lost().expect("a read may be asked again");
+    talk.move_on();
+    assert_eq!(talk.sends(), "MGET a b");
+    talk.say("INCR n");
+    talk.sends();
+    talk.lost().expect_err("nobody knows whether INCR ran");
+}
+
+#[test]
+fn what_was_not_handed_over_was_not_executed() {
+    let mut talk = Talk::attached();
+    talk.say("INCR n");
+    let part = talk.conversation.pending().len() - 1;
+    talk.conversation.wrote(part);
+    talk.lost().expect("the last byte is missing");
+    talk.move_on();
+    assert_eq!(talk.sends(), "INCR n");
+}
+
+#[test]
+fn a_blocked_client_is_asked_again_with_the_time_that_remains() {
+    let mut talk = Talk::attached();
+    talk.say("BRPOP q 10; SET a 1");
+    assert_eq!(talk.sends(), "CLIENT ID");
+    talk.answers(":77\r\n");
+    assert_eq!(talk.sends(), "BRPOP q 10");
+    assert_eq!(talk.conversation.blocked_as(), Some(77));
+    talk.now = Moment::from_millis(5000);
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
+    assert_eq!(talk.answers("-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"), Next::DropUpstream(None));
+    talk.move_on();
+    assert_eq!(talk.sends(), "CLIENT ID");
+    talk.answers(":5\r\n");
+    assert_eq!(talk.sends(), "BRPOP q 6.000");
+    talk.answers("*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
+    assert_eq!(talk.hears(), "*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
+    assert_eq!(talk.sends(), "SET a 1");
+    assert_eq!(talk.heard.retried, ["blocked"]);
+}
+
+#[test]
+fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
+    let mut talk = Talk::attached();
+    talk.say("XREAD BLOCK 0 STREAMS s $");
+    assert_eq!(talk.sends(), "CLIENT ID; XREVRANGE s + - COUNT 1");
+    talk.answers(":77\r\n*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
+    assert_eq!(talk.sends(), "XREAD BLOCK 0 STREAMS s $");
+    talk.lost().expect("blocked");
+    talk.move_on();
+    assert_eq!(talk.sends(), "CLIENT ID");
+    talk.answers(":78\r\n");
+    assert_eq!(talk.sends(), "XREAD BLOCK 0 STREAMS s 5-1");
+    assert_eq!(talk.hears(), "");
+}
+
+#[test]
+fn a_cursor_of_another_server_is_refused() {
+    let mut talk = Talk::attached();
+    talk.say("SCAN 0");
+    talk.sends();
+    talk.answers("*2\r\n$2\r\n17\r\n*0\r\n");
+    talk.hears();
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("SCAN 17");
+    talk.move_on();
+    assert!(talk.hears().starts_with("-ERR mainstay: the primary changed and cursors do not move"));
+    talk.say("SCAN 0");
+    assert_eq!(talk.sends(), "SCAN 0");
+    talk.answers("*2\r\n$2\r\n23\r\n*0\r\n");
+    talk.say("SCAN 23; SCAN 17");
+    assert_eq!(talk.sends(), "SCAN 23");
+}
+
+#[test]
+fn after_the_window_requests_are_refused_and_the_connection_lives() {
+    let mut talk = Talk::new();
+    talk.say("SET a 1; MULTI; SET b 1; EXEC");
+    talk.turn(|conversation, turn| conversation.refuse("no primary", turn));
+    assert_eq!(talk.hears(), "-MASTERDOWN mainstay: no primary\r\n".repeat(4));
+    assert!(!talk.conversation.wants_upstream() && !talk.conversation.is_over());
+    talk.say("SET a 1");
+    talk.attach();
+    assert_eq!(talk.sends(), "SET a 1");
+}
+
+#[test]
+fn quit_is_answered_in_its_turn_and_nothing_behind_it_is_sent() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; QUIT; SET b 1");
+    assert_eq!(talk.sends(), "SET a 1");
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.hears(), "+OK\r\n+OK\r\n");
+    assert!(talk.conversation.is_over());
+}
+
+#[test]
+fn a_protocol_error_is_told_after_what_was_asked_before() {
+    let mut talk = Talk::attached();
+    talk.say("GET a");
+    talk.sends();
+    talk.turn(|conversation, turn| conversation.client_said(b"*1\r\n:3\r\n", turn)).expect("told in its turn");
+    assert_eq!(talk.hears(), "");
+    talk.answers("$1\r\n1\r\n");
+    assert_eq!(talk.hears(), "$1\r\n1\r\n-ERR Protocol error: expected '$', got ':'\r\n");
+    assert!(talk.conversation.is_over() && talk.conversation.failure().is_some());
+}
+
+#[test]
+fn monitor_ends_the_conversation() {
+    let mut talk = Talk::attached();
+    talk.say("GET a; MONITOR; GET b");
+    assert_eq!(talk.sends(), "GET a");
+    assert!(!talk.conversation.is_opaque());
+    talk.answers("$1\r\n1\r\n");
+    assert!(talk.conversation.is_opaque());
+    let rest = String::from_utf8(talk.conversation.into_opaque()).expect("text");
+    assert_eq!(rest, "*1\r\n$7\r\nMONITOR\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n");
+}
+
+#[test]
+fn a_reply_that_nobody_asked_for_ends_the_upstream_and_not_the_session() {
+    let mut talk = Talk::attached();
+    assert!(matches!(talk.answers("+"), Next::DropUpstream(Some(_))));
+    assert_eq!(talk.hears(), "");
+}
+
+#[test]
+fn a_large_request_streams_and_is_not_asked_again() {
+    let mut talk = Talk::attached();
+    let half = vec![b'x'; 300_000];
+    talk.turn(|conversation, turn| conversation.client_said(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$600000\r\n", turn)).expect("fine");
+    assert!(talk.conversation.pending().is_empty(), "it may be small");
+    talk.turn(|conversation, turn| conversation.client_said(&half, turn)).expect("fine");
+    assert!(talk.conversation.pending().len() > half.len() && !talk.conversation.accepts());
+    talk.conversation.wrote(talk.conversation.pending().len());
+    assert!(talk.conversation.accepts() && talk.conversation.held_bytes() == 0);
+    talk.lost().expect("it was not executed");
+    assert!(talk.hears().starts_with("-MASTERDOWN mainstay: the primary was lost in the middle"));
+    talk.turn(|conversation, turn| conversation.client_said(&half, turn)).expect("swallowed");
+    talk.turn(|conversation, turn| conversation.client_said(b"\r\n", turn)).expect("swallowed");
+    talk.say("GET a");
+    talk.move_on();
+    assert_eq!(talk.sends(), "GET a");
+}

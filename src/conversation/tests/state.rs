@@ -1,0 +1,201 @@
+//! What a connection is, carried from one upstream to the next.
+
+use super::*;
+
+#[test]
+fn the_state_of_a_connection_is_replayed_and_a_login_goes_alone() {
+    let mut talk = Talk::attached();
+    for (command, reply) in [
+        ("AUTH me secret", "+OK\r\n"),
+        ("HELLO 3", "%1\r\n$5\r\nproto\r\n:3\r\n"),
+        ("SELECT 2", "+OK\r\n"),
+        ("SELECT 99", "-ERR DB index is out of range\r\n"),
+        ("CLIENT SETNAME worker", "+OK\r\n"),
+        ("CLIENT TRACKING ON BCAST", "+OK\r\n"),
+        ("SUBSCRIBE x y", ">3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\ny\r\n:2\r\n"),
+    ] {
+        talk.say(command);
+        assert_eq!(talk.sends(), command);
+        talk.answers(reply);
+        assert_eq!(talk.hears(), reply);
+    }
+    talk.say("GET a");
+    talk.sends();
+    talk.lost().expect("a read");
+    talk.move_on();
+    assert_eq!(talk.sends(), "AUTH me secret");
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.sends(), "HELLO 3");
+    talk.answers("%1\r\n$5\r\nproto\r\n:3\r\n");
+    assert_eq!(talk.sends(), "CLIENT SETNAME worker; SELECT 2; CLIENT TRACKING ON BCAST; SUBSCRIBE x y; GET a");
+    talk.answers("+OK\r\n+OK\r\n+OK\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n");
+    talk.answers(">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$2\r\nhi\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\ny\r\n:2\r\n$1\r\n7\r\n");
+    let heard = talk.hears();
+    assert_eq!(heard, ">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$2\r\nhi\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n$1\r\n7\r\n");
+}
+
+#[test]
+fn a_new_primary_that_does_not_know_the_user_ends_the_session() {
+    let mut talk = Talk::attached();
+    talk.say("AUTH me secret");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("GET a");
+    talk.sends();
+    talk.lost().expect("a read");
+    talk.move_on();
+    talk.sends();
+    let reply = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+    let close = talk.turn(|conversation, turn| conversation.upstream_said(reply, turn)).expect_err("refused");
+    assert_eq!(close.fault, Fault::Replay);
+    assert!(!close.why.contains("secret"));
+}
+
+#[test]
+fn a_transaction_is_replayed_and_its_replies_are_heard_once() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI; SET a 1");
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n");
+    talk.hears();
+    talk.say("INCR n; EXEC");
+    talk.sends();
+    talk.answers("+QUEUED\r\n");
+    assert_eq!(talk.hears(), "+QUEUED\r\n");
+    talk.answers("-EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "MULTI; SET a 1; INCR n; EXEC");
+    talk.answers("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:1\r\n");
+    assert_eq!(talk.hears(), "*2\r\n+OK\r\n:1\r\n");
+}
+
+#[test]
+fn a_transaction_that_was_refused_while_it_was_queued_is_asked_again_whole() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI; SET a 1; EXEC; GET a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.answers(READONLY);
+    talk.answers("-EXECABORT Transaction discarded because of previous errors.\r\n$3\r\nold\r\n");
+    assert_eq!(talk.hears(), "+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "MULTI; SET a 1; EXEC; GET a");
+    talk.answers("+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n$1\r\n1\r\n");
+    assert_eq!(talk.hears(), "+QUEUED\r\n*1\r\n+OK\r\n$1\r\n1\r\n");
+}
+
+#[test]
+fn exec_answers_nil_after_a_move_with_watch() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("GET a");
+    talk.sends();
+    talk.lost().expect("a read");
+    talk.move_on();
+    assert_eq!(talk.sends(), "GET a");
+    talk.answers("$1\r\n1\r\n");
+    talk.hears();
+    talk.say("MULTI; SET a 2; EXEC; GET a");
+    assert_eq!(talk.hears(), "+OK\r\n+QUEUED\r\n*-1\r\n");
+    assert_eq!(talk.sends(), "GET a");
+    talk.answers("$1\r\n1\r\n");
+    talk.say("MULTI");
+    assert_eq!(talk.sends(), "MULTI", "only the next EXEC");
+}
+
+#[test]
+fn exec_answers_nil_also_where_the_transaction_had_begun() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a; MULTI; SET a 2");
+    talk.sends();
+    talk.answers("+OK\r\n+OK\r\n+QUEUED\r\n");
+    talk.hears();
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drop));
+    talk.say("SET b 2; EXEC");
+    talk.move_on();
+    assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("", "+QUEUED\r\n*-1\r\n"));
+}
+
+#[test]
+fn a_write_in_flight_behind_a_lost_exec_is_never_asked_again() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI; SET a 2");
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n");
+    talk.say("EXEC");
+    talk.sends();
+    talk.lost().expect_err("nobody knows whether it was executed");
+}
+
+#[test]
+fn a_script_is_loaded_into_the_next_primary_before_its_digest_is_used() {
+    let mut talk = Talk::attached();
+    talk.say("EVAL return.1 0");
+    talk.sends();
+    talk.answers(":1\r\n");
+    let digest = sha1_smol::Sha1::from("return.1").digest().to_string();
+    talk.say("GET a");
+    talk.sends();
+    talk.lost().expect("a read");
+    talk.say(&format!("EVALSHA {digest} 0"));
+    talk.move_on();
+    assert_eq!(talk.sends(), format!("SCRIPT LOAD return.1; GET a; EVALSHA {digest} 0"));
+    talk.hears();
+    talk.answers("$1\r\nx\r\n$1\r\n1\r\n:1\r\n");
+    assert_eq!(talk.hears(), "$1\r\n1\r\n:1\r\n");
+    talk.say(&format!("EVALSHA {digest} 0"));
+    assert_eq!(talk.sends(), format!("EVALSHA {digest} 0"));
+}
+
+#[test]
+fn a_transaction_under_way_when_the_window_ends_is_aborted() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drop));
+    talk.say("SET a 1");
+    talk.hears();
+    talk.turn(|conversation, turn| conversation.refuse("none", turn));
+    assert_eq!(talk.hears(), "-MASTERDOWN mainstay: none\r\n");
+    talk.say("EXEC");
+    talk.move_on();
+    assert!(talk.hears().starts_with("-EXECABORT"));
+    assert_eq!(talk.sends(), "");
+}
+
+#[test]
+fn resp2_messages_are_told_from_replies() {
+    let mut talk = Talk::attached();
+    talk.say("SUBSCRIBE a b");
+    talk.sends();
+    let confirmations = "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n";
+    talk.answers(confirmations);
+    assert_eq!(talk.hears(), confirmations);
+    let message = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n";
+    talk.answers(message);
+    talk.say("PING");
+    assert_eq!(talk.sends(), "PING");
+    talk.answers(message);
+    talk.answers("*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    assert_eq!(talk.hears(), format!("{message}{message}*2\r\n$4\r\npong\r\n$0\r\n\r\n"));
+    assert_eq!(talk.heard.answered, 2);
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SUBSCRIBE a b");
+    talk.answers(confirmations);
+    talk.say("UNSUBSCRIBE");
+    talk.sends();
+    let goodbyes = "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n";
+    talk.answers(goodbyes);
+    assert_eq!(talk.hears(), goodbyes);
+    talk.say("LRANGE l 0 -1");
+    talk.sends();
+    talk.answers("*2\r\n$7\r\nmessage\r\n$1\r\na\r\n");
+    assert_eq!(talk.heard.answered, 4, "an ordinary reply now");
+    assert_eq!(talk.conversation.pin(), None);
+}

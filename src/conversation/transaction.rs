@@ -1,0 +1,69 @@
+//! A transaction between MULTI and EXEC, kept so that it can be replayed: nothing of it has been executed.
+
+use std::fmt;
+
+use super::queue::KEPT_BYTES_MAX;
+use super::remembered::{Effect, request};
+use super::request::Own;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Transaction {
+    bytes: Vec<u8>,
+    lengths: Vec<usize>,
+    /// Something queued may write.
+    pub writes: bool,
+    /// A command was refused while it was queued: EXEC will abort.
+    pub dirty: bool,
+    /// Too large to be kept.
+    pub lost: bool,
+    /// What changes when it is executed.
+    pub effects: Vec<Effect>,
+}
+
+/// Commands may hold secrets.
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("queued", &self.lengths.len()).finish_non_exhaustive()
+    }
+}
+
+/// What becomes of a transaction that cannot be executed any more, although the client does not know yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ghost {
+    /// What it watched may have changed: EXEC answers nil.
+    Nil,
+    /// A command was refused while it was queued: EXEC aborts.
+    Abort,
+}
+
+impl Transaction {
+    /// A command was queued; None where its bytes are gone.
+    pub(super) fn queue(&mut self, command: Option<&[u8]>) {
+        match command {
+            Some(bytes) if self.bytes.len() + bytes.len() <= KEPT_BYTES_MAX => {
+                self.bytes.extend_from_slice(bytes);
+                self.lengths.push(bytes.len());
+            }
+            _ => {
+                self.lost = true;
+                (self.bytes, self.lengths) = (Vec::new(), Vec::new());
+            }
+        }
+    }
+
+    /// The queued commands.
+    pub(super) fn queued(&self) -> impl Iterator<Item = &[u8]> {
+        let mut at = 0;
+        self.lengths.iter().map(move |length| {
+            at += length;
+            &self.bytes[at - length..at]
+        })
+    }
+
+    /// The same for another connection.
+    pub(super) fn replay(&self) -> Vec<(Own, bool, Vec<u8>)> {
+        let begin = (Own::State, false, request(["MULTI"]));
+        std::iter::once(begin).chain(self.queued().map(|bytes| (Own::Queued, false, bytes.to_vec()))).collect()
+    }
+}

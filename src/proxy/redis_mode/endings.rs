@@ -1,0 +1,149 @@
+//! How a dialogue loses its upstream, and how it ends.
+
+use super::upstream::{Counted, Live, Upstream};
+use super::{Dialogue, Present};
+use crate::conversation::{Close, Conversation, Fault, Withdrawn};
+use crate::metrics::CloseReason;
+use crate::proxy::splice::Splice;
+use crate::proxy::transport::Stream;
+use crate::route::{Departure, Epoch, Noticed};
+
+/// What a backend had sent when mainstay ends a session is passed on, as far as so many reads take it.
+const FAREWELL_READS_MAX: usize = 4;
+
+impl Dialogue {
+    /// The upstream closed, or broke.
+    pub(super) fn upstream_ended(&mut self, present: &Present<'_>) {
+        // What the client asked for by QUIT, or by leaving, is no trouble.
+        let asked_for = self.client_ended || self.conversation.is_over();
+        if let (Upstream::Live(live), false) = (&self.upstream, asked_for) {
+            present.lanes.hint(live.epoch, Noticed::Closed);
+        }
+        self.lose_upstream(present);
+    }
+
+    /// There is no upstream any more, and what was in flight on it is not answered.
+    pub(super) fn lose_upstream(&mut self, present: &Present<'_>) {
+        let reason = match &self.upstream {
+            Upstream::Live(live) if present.lanes.link.fence.epoch() == live.epoch => CloseReason::Backend,
+            _ => CloseReason::Failover,
+        };
+        let useless = self.give_up_upstream();
+        match self.tell(present, &[], Conversation::upstream_lost) {
+            Ok(()) => self.beware(present, useless),
+            Err(close) => self.close(present, &close, reason),
+        }
+    }
+
+    /// Aborts the upstream. Returns its epoch if what had waited for it was never answered.
+    pub(super) fn give_up_upstream(&mut self) -> Option<Epoch> {
+        let upstream = std::mem::replace(&mut self.upstream, Upstream::None);
+        let useless = match &upstream {
+            Upstream::Live(live) if !live.settled => Some(live.epoch),
+            _ => None,
+        };
+        upstream.abort();
+        (self.doubt, self.waits_for_fence) = (None, false);
+        useless
+    }
+
+    /// An upstream that was good for nothing counts as one that could not be connected: the next must not follow at once, for ever.
+    pub(super) fn beware(&mut self, present: &Present<'_>, useless: Option<Epoch>) {
+        if let Some(epoch) = useless.filter(|_| self.conversation.wants_upstream()) {
+            present.lanes.could_not_connect(epoch);
+        }
+    }
+
+    /// The session ends; what the client is owed is still paid.
+    pub(super) fn close(&mut self, present: &Present<'_>, close: &Close, upstream_fault: CloseReason) {
+        let (group, listener) = (&present.lanes.link, &present.session.policy.listener);
+        present.lanes.remarks.closed(group, listener, close, present.now());
+        self.ending = Some(match close.fault {
+            Fault::Client | Fault::Replay => CloseReason::Error,
+            Fault::Upstream => upstream_fault,
+        });
+        self.give_up_upstream();
+    }
+
+    /// Answers what waits with an error. The connection stays.
+    pub(super) fn refuse(&mut self, present: &Present<'_>, why: &str) {
+        self.tell(present, &[], |conversation, turn| conversation.refuse(why, turn));
+        present.session.waits_since(None);
+        self.has_waited = false;
+    }
+
+    /// The epoch passed, or there is something else to look at. Nothing is written to an older upstream when this returns. True where the
+    /// session's task has something to do.
+    pub fn follow(&mut self, present: &Present<'_>, epoch: Epoch, left: Departure, scratch: &mut [u8]) -> bool {
+        if matches!(&self.upstream, Upstream::Live(live) if live.epoch < epoch) {
+            // What it had said by now is as good as what was read before.
+            self.hear_out(present, scratch);
+        }
+        match &self.upstream {
+            Upstream::Live(live) if live.epoch < epoch => {
+                match self.tell(present, &[], |conversation, turn| conversation.withdraw(left, turn)) {
+                    Ok(Withdrawn::Drop) => drop(self.give_up_upstream()),
+                    Ok(Withdrawn::Drain) => self.drain(present),
+                    Err(close) => self.close(present, &close, CloseReason::Failover),
+                }
+            }
+            // It leads nowhere.
+            Upstream::Connecting(connecting) if connecting.epoch < epoch => self.upstream = Upstream::None,
+            Upstream::Live(_) => return self.waits_for_fence || self.doubt.is_some(),
+            Upstream::None => {}
+            Upstream::Parked | Upstream::Connecting(_) | Upstream::Draining(_) => return false,
+        }
+        self.ending.is_some() || self.needs_the_clock() || self.conversation.wants_upstream() || !self.owed.is_clear()
+    }
+
+    /// Has a deadline to watch.
+    pub fn needs_the_clock(&self) -> bool {
+        match &self.upstream {
+            Upstream::Live(live) => live.slot.is_some() || self.doubt.is_some(),
+            Upstream::Draining(_) => true,
+            Upstream::None | Upstream::Parked | Upstream::Connecting(_) => false,
+        }
+    }
+
+    /// Idle for a while: gives back what it does not need.
+    pub fn shrink(&mut self) {
+        self.conversation.shrink();
+    }
+
+    /// Passes on what the backend has sent, as far as the client takes it without waiting.
+    fn hear_out(&mut self, present: &Present<'_>, scratch: &mut [u8]) {
+        for _ in 0..FAREWELL_READS_MAX {
+            self.owed.pay_now(&self.client);
+            if !self.owed.is_clear() || self.ending.is_some() {
+                break;
+            }
+            let Some(read) = self.upstream.receive_now(scratch) else { break };
+            self.upstream_said(present, &scratch[..read]);
+        }
+    }
+
+    /// mainstay ends the session: passes on what the backend had sent as far as the client takes it without waiting.
+    pub fn cut(mut self, present: &Present<'_>, scratch: &mut [u8]) -> Stream {
+        self.hear_out(present, scratch);
+        self.upstream.abort();
+        self.client.shut_down_writing();
+        self.client
+    }
+
+    /// The session ended by itself. Nothing of the client may still be under way: a stopped server would be given it when it wakes.
+    pub fn into_client(self, reason: CloseReason) -> Stream {
+        if reason == CloseReason::Client && self.ending.is_none() {
+            self.upstream.abort();
+        }
+        self.client
+    }
+
+    /// What follows is no conversation.
+    pub fn into_splice(self, live: Live) -> (Splice, Counted) {
+        let Live { stream, epoch, counted, .. } = live;
+        let mut splice = Splice::new(self.client, stream, epoch, self.conversation.into_opaque());
+        splice.owes(self.owed.into_rest());
+        self.pinned.opaque();
+        (splice, Counted::new(counted, self.pinned))
+    }
+}

@@ -1,0 +1,269 @@
+//! How a dialogue comes to an upstream, keeps it, and lets it go.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::doubt::Doubt;
+use super::{Dialogue, End, Present};
+use crate::conversation::{self, Conversation};
+use crate::metrics::{CloseReason, HoldOutcome};
+use crate::proxy::lanes::Slot;
+use crate::proxy::policy::Admission;
+use crate::proxy::session::Verdict;
+use crate::proxy::tally::{OwnUpstream, Pinned};
+use crate::proxy::transport::Stream;
+use crate::route::{Epoch, Moment};
+
+/// A connect slot is kept until what was held is answered, or for this long, so that a new primary is not flattened by all that was held.
+const SLOT_FOR: Duration = Duration::from_secs(1);
+/// Replies of a primary that was withdrawn are awaited for this long.
+const DRAIN_FOR: Duration = Duration::from_secs(1);
+
+/// What a dialogue has upstream.
+pub(super) enum Upstream {
+    /// Nothing.
+    None,
+    /// A place in the lanes' queue.
+    Parked,
+    /// A connection in the making. No byte of the client has gone anywhere.
+    Connecting(Connecting),
+    /// A connection to the primary.
+    Live(Live),
+    /// The epoch has passed. Nothing more is written; replies to what was written are awaited.
+    Draining(Draining),
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<(Stream, Slot)>>>>;
+
+pub(super) struct Connecting {
+    pub(super) epoch: Epoch,
+    future: Attempt,
+}
+
+/// A connection to the primary.
+pub struct Live {
+    pub(super) stream: Stream,
+    pub(super) epoch: Epoch,
+    pub(super) counted: OwnUpstream,
+    pub(super) slot: Option<Slot>,
+    since: Moment,
+    /// What had waited for it has been answered.
+    pub(super) settled: bool,
+    /// The first byte was written.
+    pub(super) has_written: bool,
+    /// It takes no more; what it said before is still to come.
+    pub(super) is_deaf: bool,
+}
+
+pub(super) struct Draining {
+    pub(super) stream: Stream,
+    since: Moment,
+    _counted: OwnUpstream,
+}
+
+/// Keeps a session counted whose upstream is spliced.
+pub struct Counted {
+    _upstream: OwnUpstream,
+    _pinned: Pinned,
+}
+
+impl Counted {
+    pub(super) fn new(upstream: OwnUpstream, pinned: Pinned) -> Self {
+        Self { _upstream: upstream, _pinned: pinned }
+    }
+}
+
+impl Upstream {
+    /// Resets it, so that nothing unsent is delivered.
+    pub(super) fn abort(self) {
+        match self {
+            Self::Live(live) => live.stream.abort(),
+            Self::Draining(draining) => draining.stream.abort(),
+            Self::None | Self::Parked | Self::Connecting(_) => {}
+        }
+    }
+
+    /// What has arrived from it.
+    pub(super) fn receive_now(&self, buffer: &mut [u8]) -> Option<usize> {
+        let stream = match self {
+            Self::Live(live) => &live.stream,
+            Self::Draining(draining) => &draining.stream,
+            Self::None | Self::Parked | Self::Connecting(_) => return None,
+        };
+        stream.receive_now(buffer).ok().filter(|read| *read > 0)
+    }
+}
+
+impl Dialogue {
+    /// Gets an upstream where one is needed, and looks after the present one.
+    pub(super) fn attend(&mut self, cx: &mut Context<'_>, present: &Present<'_>) -> Result<(), End> {
+        loop {
+            let goes_on = match &mut self.upstream {
+                Upstream::None => self.conversation.wants_upstream() && self.seek(present)?,
+                Upstream::Parked => self.hear_verdict(present)?,
+                Upstream::Connecting(connecting) => match connecting.future.as_mut().poll(cx) {
+                    Poll::Pending => false,
+                    Poll::Ready(connected) => {
+                        let epoch = connecting.epoch;
+                        self.connected(present, epoch, connected)?;
+                        true
+                    }
+                },
+                Upstream::Live(_) => {
+                    self.look_after(present);
+                    false
+                }
+                Upstream::Draining(draining) => {
+                    let over = present.now() >= draining.since + DRAIN_FOR;
+                    if over {
+                        self.lose_upstream(present);
+                    }
+                    over
+                }
+            };
+            if !goes_on || self.ending.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks for an upstream. False where there is none to be had.
+    fn seek(&mut self, present: &Present<'_>) -> Result<bool, End> {
+        let (lanes, session) = (present.lanes, present.session);
+        session.waits_since(session.waiting_since().or_else(|| Some(present.now())));
+        match lanes.admit(session.waiting_since()) {
+            Admission::Attach => {
+                self.connect(present);
+                Ok(true)
+            }
+            // It has left already, and nothing is kept for it.
+            Admission::Park if self.client_ended => Err(End::Closed(CloseReason::Client)),
+            Admission::Park => {
+                self.has_waited = true;
+                self.upstream = Upstream::Parked;
+                session.park(lanes, self.conversation.held_bytes(), present.now());
+                Ok(true)
+            }
+            Admission::Refuse => {
+                // A subscription still wants one: the next route wakes it.
+                self.refuse(present, &lanes.why_waiting());
+                Ok(false)
+            }
+        }
+    }
+
+    /// What did the lanes decide?
+    fn hear_verdict(&mut self, present: &Present<'_>) -> Result<bool, End> {
+        let (lanes, session) = (present.lanes, present.session);
+        if self.client_ended {
+            session.leave_queue(lanes, HoldOutcome::ClientGone);
+            return Err(End::Closed(CloseReason::Client));
+        }
+        let Some(verdict) = session.verdict() else { return Ok(false) };
+        self.upstream = Upstream::None;
+        match verdict {
+            Verdict::Attach if self.client.peer_has_closed() => {
+                session.leave_queue(lanes, HoldOutcome::ClientGone);
+                Err(End::Closed(CloseReason::Client))
+            }
+            Verdict::Attach => {
+                session.leave_queue(lanes, HoldOutcome::Elected);
+                self.connect(present);
+                Ok(true)
+            }
+            Verdict::Refuse(HoldOutcome::Shutdown) => {
+                session.leave_queue(lanes, HoldOutcome::Shutdown);
+                Err(End::Closed(CloseReason::Drain))
+            }
+            Verdict::Refuse(outcome) => {
+                session.leave_queue(lanes, outcome);
+                let why = match outcome {
+                    HoldOutcome::Full => format!("more is held for group {} than hold.max_bytes", lanes.link.name),
+                    _ => lanes.why_waiting(),
+                };
+                self.refuse(present, &why);
+                Ok(false)
+            }
+        }
+    }
+
+    fn connect(&mut self, present: &Present<'_>) {
+        // Where the primary has just gone, the next round parks.
+        if let Some((epoch, endpoint)) = present.lanes.target() {
+            let future = Box::pin(present.lanes.clone().connect(endpoint, present.session.policy.clone()));
+            self.upstream = Upstream::Connecting(Connecting { epoch, future });
+        }
+    }
+
+    fn connected(&mut self, present: &Present<'_>, epoch: Epoch, connected: io::Result<(Stream, Slot)>) -> Result<(), End> {
+        self.upstream = Upstream::None;
+        present.moves();
+        match connected {
+            // A client that left while it waited must not have its requests executed.
+            Ok(_) if self.client.peer_is_gone() || self.has_waited && self.client.peer_has_closed() => {
+                return Err(End::Closed(CloseReason::Client));
+            }
+            Ok((stream, slot)) if present.lanes.link.fence.epoch() == epoch => {
+                self.upstream = Upstream::Live(Live {
+                    stream,
+                    epoch,
+                    counted: present.session.tally.own_upstream(),
+                    slot: Some(slot),
+                    since: present.now(),
+                    settled: false,
+                    has_written: false,
+                    is_deaf: false,
+                });
+                self.tell(present, &[], |conversation, turn| conversation.attach(epoch, turn));
+            }
+            Ok((stream, _)) => stream.abort(),
+            Err(_) => {
+                self.has_waited = true;
+                present.lanes.could_not_connect(epoch);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the slot back in time, and asks whether a doubt is settled.
+    fn look_after(&mut self, present: &Present<'_>) {
+        let Upstream::Live(live) = &mut self.upstream else { return };
+        if !live.settled || live.slot.is_some() {
+            // A blocking command may wait for hours, and is no burden meanwhile.
+            let blocked = self.conversation.pin() == Some(conversation::Pin::Blocked) && self.conversation.pending().is_empty();
+            if self.conversation.caught_up() || blocked {
+                (live.settled, live.slot) = (true, None);
+                present.session.waits_since(None);
+            } else if present.now() >= live.since + SLOT_FOR {
+                live.slot = None;
+            }
+        }
+        let epoch = live.epoch;
+        if !self.conversation.doubts() {
+            self.doubt = None;
+            self.has_waited &= !live.settled || self.waits_for_fence;
+            return;
+        }
+        self.has_waited = true;
+        let now = present.now();
+        // The code was taken with the reply; without one any of them makes control look.
+        let doubt = self.doubt.get_or_insert_with(|| Box::new(Doubt::new("READONLY", now)));
+        if doubt.is_settled(present.lanes, epoch, now) {
+            self.doubt = None;
+            self.tell(present, &[], Conversation::primary_stays);
+        }
+    }
+
+    /// The epoch has passed, and what was sent may still be answered.
+    pub(super) fn drain(&mut self, present: &Present<'_>) {
+        match std::mem::replace(&mut self.upstream, Upstream::None) {
+            Upstream::Live(Live { stream, counted, .. }) => {
+                self.upstream = Upstream::Draining(Draining { stream, since: present.now(), _counted: counted });
+            }
+            other => self.upstream = other,
+        }
+        (self.doubt, self.waits_for_fence) = (None, false);
+    }
+}
