@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint soak bench conformance
+.PHONY: help build demo test lint soak conformance bench
 
 # Where rustup puts cargo; a fresh machine has it in no shell's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
