@@ -8,20 +8,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::asking::Told;
 use super::journal::Journal;
 use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
 use crate::resp::command::Commands;
-use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
+use crate::route::{
+    Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy,
+};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
@@ -50,6 +52,8 @@ pub(super) struct Coordinator {
     pub(super) pace: watch::Sender<Pace>,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
+    /// What their commands do, as they said.
+    pub(super) told: Told,
     /// A hint is being looked into since then: until a check of the primary that began later has ended. Hints that come meanwhile do
     /// not move it: were a check to take longer than `fast_interval`, steady hints would keep new sessions parked for good.
     pub(super) suspect: Option<Moment>,
@@ -60,13 +64,13 @@ pub(super) struct Coordinator {
     pub(super) round_asked: Moment,
     /// When the coordinator last ran.
     pub(super) awake: Moment,
-    /// The last primary was withdrawn because it says role:slave.
-    pub(super) demoted: bool,
+    /// How the last primary left.
+    pub(super) left: Departure,
     pub(super) journal: Journal,
 }
 
 /// A task that ends with its owner.
-pub(super) struct AbortOnDrop(JoinHandle<()>);
+pub(super) struct AbortOnDrop(pub(super) JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -152,6 +156,15 @@ impl Coordinator {
                     self.clear_suspicion();
                 }
             }
+            News::Commands { process, commands } => {
+                self.journal.commands(&report.backend, commands.as_ref().err().map(String::as_str));
+                if let Ok(commands) = commands {
+                    self.told.answer(&report.backend, process, commands);
+                }
+                if self.group.primary() == Some(&report.backend) {
+                    self.publish();
+                }
+            }
             News::Ended { started, outcome, took, endpoint } => {
                 self.journal.check(&report.backend, &outcome, took);
                 // Only where facts came from: a name may stand for several addresses, and one that was merely tried, or that did not
@@ -160,6 +173,8 @@ impl Coordinator {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
+                // First, as a suspicion that is lowered under the same epoch says that the primary is still the primary.
+                self.carry_out(now);
                 let of_primary = self.group.primary() == Some(&report.backend);
                 if of_primary && self.suspect.is_some_and(|since| started >= since) {
                     self.clear_suspicion();
@@ -171,31 +186,8 @@ impl Coordinator {
         }
     }
 
-    fn hint(&mut self, hint: &Hint, now: Moment) {
-        if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
-            self.clear_suspicion();
-            return;
-        }
-        self.journal.hint(hint);
-        self.group.hint(now);
-        self.order_round(now);
-        if hint.what.is_suspicious() {
-            self.suspect.get_or_insert(now);
-            // Already raised by who sent the hint, unless an earlier suspicion was cleared while this one waited in the inbox.
-            self.link.suspected.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// Lets new sessions in again; workers look at their queues when the route is published, changed or not.
-    fn clear_suspicion(&mut self) {
-        self.suspect = None;
-        if self.link.suspected.swap(false, Ordering::SeqCst) {
-            self.route.send_modify(|_| {});
-        }
-    }
-
     /// One check of every backend at once, at most once in each `fast_interval`.
-    fn order_round(&mut self, now: Moment) {
+    pub(super) fn order_round(&mut self, now: Moment) {
         self.round_asked = now;
         let earliest = self.round_at + self.config.check.fast_interval;
         self.round_due = Some(self.round_due.unwrap_or(earliest).min(earliest).max(now));
@@ -264,6 +256,7 @@ impl Coordinator {
             self.probes.remove(&name);
             self.addresses.remove(&name);
             self.endpoints.remove(&name);
+            self.told.forget(&name);
             self.journal.forget(&name);
         }
         self.addresses.extend(addresses(&self.config));
@@ -290,7 +283,7 @@ impl Coordinator {
         while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
             match &step {
                 Step::Withdraw { epoch, cause, .. } => {
-                    self.demoted = *cause == Cause::Demoted;
+                    self.left = departure(*cause);
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
                     self.clear_suspicion();
@@ -325,14 +318,12 @@ impl Coordinator {
         let (since, _, why) = self.group.standing();
         let primary = match self.group.primary().and_then(|name| Some((name, self.endpoints.get(name)?))) {
             Some((name, endpoint)) => {
-                let drained = |backend: &crate::topology::Backend| {
-                    backend.name == *name && backend.admin == crate::route::AdminState::Drain
-                };
-                let takes_new = !self.group.backends().iter().any(drained);
-                let commands = Commands::shipped();
+                let backend = self.group.backends().iter().find(|backend| backend.name == *name);
+                let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
+                let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
                 Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands })
             }
-            None => Err(Vacancy { since, why: why.to_owned(), demoted: self.demoted }),
+            None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
         };
         let route = Route {
             epoch: self.group.epoch(),
@@ -355,6 +346,15 @@ impl Coordinator {
         let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
+    }
+}
+
+/// How a primary left that was withdrawn for this.
+fn departure(cause: Cause) -> Departure {
+    match cause {
+        Cause::Demoted => Departure::Demoted,
+        Cause::Succeeded | Cause::Operator | Cause::Maintenance => Departure::Replaced,
+        Cause::Loading | Cause::Restarted | Cause::Down => Departure::Gone,
     }
 }
 

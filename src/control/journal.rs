@@ -33,6 +33,8 @@ pub struct Journal {
 struct Known {
     metrics: BackendMetrics,
     outcome: Option<&'static str>,
+    /// Why it did not tell what its commands do.
+    tells_not: Option<String>,
 }
 
 impl Journal {
@@ -56,7 +58,11 @@ impl Journal {
 
     fn known(&mut self, backend: &Arc<str>) -> &mut Known {
         let (metrics, group) = (&self.metrics, &self.group);
-        self.backends.entry(backend.clone()).or_insert_with(|| Known { metrics: metrics.backend(group, backend), outcome: None })
+        self.backends.entry(backend.clone()).or_insert_with(|| Known {
+            metrics: metrics.backend(group, backend),
+            outcome: None,
+            tells_not: None,
+        })
     }
 
     fn event(&self, kind: &str, backend: Option<&str>, message: String) {
@@ -92,6 +98,21 @@ impl Journal {
                 self.event("backend", Some(backend), format!("{backend} answers again"));
             }
             None => debug!(%group, %backend, "{backend} answers"),
+        }
+    }
+
+    /// A backend was asked what its commands do. Said once, and again when it is otherwise.
+    pub fn commands(&mut self, backend: &Arc<str>, tells_not: Option<&str>) {
+        let before = std::mem::replace(&mut self.known(backend).tells_not, tells_not.map(str::to_owned));
+        let group = &self.group;
+        match tells_not {
+            Some(why) if before.as_deref() != Some(why) => info!(
+                %group, %backend,
+                "{backend} does not tell what its commands do: {why}. Until it does, the table shipped with mainstay serves: \
+                 a command that is not in it is never asked again after a failover"
+            ),
+            None if before.is_some() => info!(%group, %backend, "{backend} tells what its commands do"),
+            Some(_) | None => debug!(%group, %backend, "asked {backend} what its commands do"),
         }
     }
 

@@ -5,17 +5,25 @@
 //! | [`coordinator`] | the one owner of a group's state; carries out withdraw and grant |
 //! | `handle` | starting a group, and what others hold of it |
 //! | [`probe`] | one task a backend that asks for the facts |
+//! | `asking` | what a backend's commands do |
+//! | `login` | AUTH |
+//! | `suspicion` | what traffic noticed |
 //! | `wire` | a question and its answer on one connection |
+//! | `extent` | where a long answer ends |
 //! | [`resolve`] | host names |
 //! | `journal` | what is logged, counted and sent to `/api/v1/events` |
 //! | `snapshot` | what `status` shows |
 
+mod asking;
 pub mod coordinator;
+mod extent;
 mod handle;
 mod journal;
+mod login;
 pub mod probe;
 pub mod resolve;
 mod snapshot;
+mod suspicion;
 mod wire;
 
 pub use handle::{GroupHandle, spawn};

@@ -7,11 +7,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::asking::{Asking, Question};
+use super::login::log_in;
 use super::resolve::Resolver;
-use super::wire::{Fault, Reply, Wire, excerpt, outcome_of_error};
+use super::wire::{Fault, Reply, Wire, outcome_of_error};
 use crate::config::Credentials;
+use crate::resp::command::Commands;
 use crate::route::{Endpoint, Moment};
 use crate::topology::Outcome;
+use crate::topology::facts::Id;
 
 /// What is asked in one command where the server takes several sections (Redis 7).
 const INFO: [&str; 6] = ["INFO", "server", "persistence", "stats", "replication", "keyspace"];
@@ -54,6 +58,13 @@ pub enum News {
     },
     /// mainstay itself could not ask; nothing follows for the backend.
     Failed(std::io::Error),
+    /// The backend was asked what its commands do.
+    Commands {
+        /// Who answered.
+        process: Option<Id>,
+        /// The answer, or why there is none.
+        commands: Result<Arc<Commands>, String>,
+    },
 }
 
 /// One backend's probe.
@@ -82,6 +93,7 @@ impl Probe {
         let mut wire: Option<Wire> = None;
         let mut old_style = false;
         let mut resolve_again = false;
+        let mut asking = Asking::default();
         loop {
             let begun = Instant::now();
             let round = self.pace.borrow_and_update().round;
@@ -90,10 +102,14 @@ impl Probe {
                 return;
             }
             let mut tried = None;
+            let anew = wire.is_none();
             let result = timeout(self.timeout, self.check(&mut wire, &mut old_style, resolve_again, &mut tried)).await;
             let result = result.unwrap_or(Err(Fault::Backend(Outcome::Silent)));
             let endpoint = wire.as_ref().map(|wire| wire.endpoint.clone()).or(tried);
             let took = begun.elapsed();
+            if let Ok(Outcome::Facts(facts)) = &result {
+                asking.heard(facts, anew, begun);
+            }
             let (news, silent) = match result {
                 Ok(outcome) => (News::Ended { started, outcome, took, endpoint }, false),
                 Err(Fault::Backend(outcome)) => {
@@ -114,7 +130,7 @@ impl Probe {
             if !self.report(news).await {
                 return;
             }
-            if !self.wait(begun, round, silent, &mut wire).await {
+            if !self.wait(begun, round, silent, &mut wire, &mut asking).await {
                 return;
             }
         }
@@ -125,12 +141,20 @@ impl Probe {
     }
 
     /// Waits for the next check; false when the coordinator is gone.
-    async fn wait(&mut self, begun: Instant, round: u64, silent: bool, wire: &mut Option<Wire>) -> bool {
+    async fn wait(&mut self, begun: Instant, round: u64, silent: bool, wire: &mut Option<Wire>, asking: &mut Asking) -> bool {
         let jitter = jitter();
         loop {
             let pace = *self.pace.borrow_and_update();
             if pace.round > round {
                 return true;
+            }
+            if let Some(wire) = wire {
+                asking.ask_if_due(pace.every >= self.interval, Instant::now(), || Question {
+                    backend: self.backend.clone(),
+                    endpoint: wire.endpoint.clone(),
+                    credentials: self.credentials.clone(),
+                    reports: self.reports.clone(),
+                });
             }
             // Silence in doubt is not asked faster: each question waits for its time-out anyway.
             let every = if silent { pace.every.max(self.interval) } else { pace.every };
@@ -178,7 +202,7 @@ impl Probe {
             let connected = timeout(share, Wire::connect(endpoint)).await;
             match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
-                    if let Some(refusal) = self.authenticate(&mut wire).await? {
+                    if let Some(refusal) = log_in(&mut wire, self.credentials.as_ref()).await? {
                         return Ok(refusal);
                     }
                     let outcome = ask_info(&mut wire, old_style).await?;
@@ -193,38 +217,6 @@ impl Probe {
         // A resolver's answer is never empty.
         Err(fault.unwrap_or(Fault::Backend(Outcome::Refused)))
     }
-
-    async fn authenticate(&self, wire: &mut Wire) -> Result<Option<Outcome>, Fault> {
-        let Some(credentials) = &self.credentials else { return Ok(None) };
-        let password = credentials.password.expose();
-        let asked = match &credentials.username {
-            Some(username) => wire.ask(&["AUTH", username, password]).await,
-            None => wire.ask(&["AUTH", password]).await,
-        };
-        match asked {
-            Ok(Reply::Text(_)) => Ok(None),
-            Ok(Reply::Error(text)) => {
-                let text = without_secret(&text, password);
-                Ok(Some(match outcome_of_error(text) {
-                    Outcome::NotRedis(_) => Outcome::AuthRefused(excerpt(text)),
-                    other => other,
-                }))
-            }
-            Err(Fault::Backend(Outcome::NotRedis(said))) => {
-                Err(Fault::Backend(Outcome::NotRedis(without_secret(&said, password).to_owned())))
-            }
-            Err(fault) => Err(fault),
-        }
-    }
-}
-
-/// What was answered to AUTH, as far as it may be repeated. A server that does not know the command quotes its arguments ("unknown
-/// command 'AUTH', with args beginning with: ..."), and an echo service all of it: both would put the password into the log.
-fn without_secret<'a>(said: &'a str, password: &str) -> &'a str {
-    let said = said.split(", with args").next().unwrap_or_default();
-    // Quoting may cut the password short, so the name of the command beside other quoted protocol gives an echo away as well.
-    let echo = said.contains("$4\\r\\nAUTH");
-    if echo || said.contains(password) { "(its answer to AUTH quotes the password)" } else { said }
 }
 
 async fn ask_info(wire: &mut Wire, old_style: &mut bool) -> Result<Outcome, Fault> {
@@ -255,22 +247,4 @@ fn jitter() -> f64 {
     // Each RandomState has keys of its own: the hash of nothing is a random number.
     let random = RandomState::new().build_hasher().finish();
     0.9 + 0.1 * (random % 1000) as f64 / 1000.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_to_auth_is_repeated_without_the_password() {
-        let refused = "WRONGPASS invalid username-password pair or user is disabled.";
-        assert_eq!(without_secret(refused, "hunter2"), refused);
-        let unknown = "ERR unknown command 'AUTH', with args beginning with: 'app' 'hunter2' ";
-        assert_eq!(without_secret(unknown, "hunter2"), "ERR unknown command 'AUTH'");
-        for quoted in ["ERR what is hunter2?", r#"it said "*2\r\n$4\r\nAUTH\r\n$15\r\nhunter2hunte""#] {
-            assert!(!without_secret(quoted, "hunter2").contains("hunter2"), "{quoted}");
-        }
-        let cut_short = r#"it said "*2\r\n$4\r\nAUTH\r\n$40\r\nsecretsecret""#;
-        assert!(!without_secret(cut_short, "secretsecretsecret").contains("secret"));
-    }
 }

@@ -1,4 +1,4 @@
-//! One question and one answer at a time, on one connection to a backend. Only what a check needs: no arrays, bounded replies.
+//! One question and one answer at a time, on one connection to a backend. Only what mainstay asks for: texts and one array, bounded.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use redis_protocol::resp2::types::{BytesFrame, OwnedFrame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::extent::Extent;
 use crate::resp::reply::{ErrorKind, error_kind};
 use crate::route::Endpoint;
 use crate::topology::Outcome;
@@ -85,23 +86,54 @@ impl Wire {
 
     /// Sends a command and reads its reply.
     pub async fn ask(&mut self, command: &[&str]) -> Result<Reply, Fault> {
-        let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
-        let mut request = bytes::BytesMut::new();
-        // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
-        extend_encode(&mut request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error)))?;
-        self.stream.write_all(&request).await.map_err(io_fault)?;
+        self.send(command).await?;
         loop {
             if let Some(reply) = self.parse()? {
                 self.proven = true;
                 return Ok(reply);
             }
-            if self.buffer.len() > REPLY_BYTES_MAX {
-                return Err(not_redis(format!("its reply has no end within {REPLY_BYTES_MAX} bytes")));
-            }
-            if self.stream.read_buf(&mut self.buffer).await.map_err(io_fault)? == 0 {
-                return Err(Fault::Closed);
-            }
+            self.receive(REPLY_BYTES_MAX).await?;
         }
+    }
+
+    /// Sends a command that is answered with an array of at most `bytes_max`, and reads that, to be decoded elsewhere: that takes a while.
+    pub async fn ask_for_array(&mut self, command: &[&str], bytes_max: usize) -> Result<Result<bytes::Bytes, String>, Fault> {
+        self.send(command).await?;
+        let mut extent = Extent::default();
+        loop {
+            match self.buffer.first() {
+                Some(b'*') => {
+                    if let Some(end) =
+                        extent.find(&self.buffer).map_err(|why| not_redis(format!("a reply that is none: {why}")))?
+                    {
+                        return Ok(Ok(self.buffer.split_to(end).freeze()));
+                    }
+                }
+                Some(_) => match self.parse()? {
+                    Some(Reply::Error(text)) => return Ok(Err(text)),
+                    Some(Reply::Text(_)) => return Err(not_redis("a reply of the wrong kind".into())),
+                    None => {}
+                },
+                None => {}
+            }
+            self.receive(bytes_max).await?;
+        }
+    }
+
+    async fn send(&mut self, command: &[&str]) -> Result<(), Fault> {
+        let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
+        let mut request = bytes::BytesMut::new();
+        // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
+        extend_encode(&mut request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error)))?;
+        self.stream.write_all(&request).await.map_err(io_fault)
+    }
+
+    async fn receive(&mut self, bytes_max: usize) -> Result<(), Fault> {
+        if self.buffer.len() > bytes_max {
+            return Err(not_redis(format!("its reply has no end within {bytes_max} bytes")));
+        }
+        let received = self.stream.read_buf(&mut self.buffer).await.map_err(io_fault)?;
+        if received == 0 { Err(Fault::Closed) } else { Ok(()) }
     }
 
     /// Waits until something happens on an idle connection: it was closed, or says what nobody asked. Either way it is of no more use.
