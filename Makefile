@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench
+.PHONY: help build demo test lint soak conformance bench
 
 # Where rustup puts cargo; a fresh machine has it in no shell's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -15,7 +15,7 @@ more_descriptors = hard=$$(ulimit -Hn); \
 	if [ "$$(ulimit -Sn)" != unlimited ] && [ "$$(ulimit -Sn)" -lt "$$hard" ]; then ulimit -Sn "$$hard"; fi
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
 
 build: ## the binary: target/release/mainstay
 	@.ci/install build
@@ -30,6 +30,11 @@ test: ## unit tests, house rules, and tests on real servers
 	@.ci/install test
 	@$(more_descriptors); cargo test --locked --no-fail-fast
 
+soak: ## what clients see across 30 planned failovers and 30 crashes, in both modes (takes a quarter of an hour)
+	@.ci/install test
+	@$(more_descriptors); HISTORIES_FAILOVERS=30 HISTORIES_CRASHES=30 \
+	cargo test --locked --test histories -- --include-ignored --nocapture --test-threads 1
+
 lint: ## format, clippy, documentation, licences, advisories
 	@.ci/install lint
 	cargo fmt --check
@@ -43,3 +48,17 @@ bench: ## the tables of the README: throughput, memory of idle sessions, failove
 	cargo build --release --locked
 	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done; \
 	cargo bench --locked --bench throughput -- --hints
+
+# RUNS: how often each way. WAYS: "direct tcp redis"; what is left out is taken from the last time. SUITE: redis or valkey.
+# UNITS: only these units of the suite, such as "unit/multi unit/type/list". SOURCE: an unpacked source of the suite.
+RUNS ?= 3
+WAYS ?= direct tcp redis
+SUITE ?= redis
+UNITS ?=
+SOURCE ?=
+
+conformance: ## the server's own test suite, direct and through mainstay (half an hour; RUNS= WAYS= SUITE=valkey UNITS=)
+	@.ci/install conformance
+	cargo build --release --locked
+	@python3 tests/conformance/run.py --suite "$(SUITE)" --runs "$(RUNS)" --ways "$(WAYS)" --units "$(UNITS)" \
+		$(if $(SOURCE),--source "$(SOURCE)")

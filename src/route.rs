@@ -82,9 +82,22 @@ pub struct Vacancy {
     pub since: Moment,
     /// For people.
     pub why: String,
-    /// The last primary said of itself that it is a replica now. It refuses writes, so that what it still answers to requests that were
-    /// sent before is the truth about them.
-    pub demoted: bool,
+    /// How the last primary left.
+    pub left: Departure,
+}
+
+/// How a primary left: what its late replies to requests that it had received are worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Departure {
+    /// It says of itself that it is a replica now: what it answers is the truth. What it had executed it had executed as the primary, and
+    /// the rest it refuses.
+    Demoted,
+    /// Another one took its place. It may live and write on without knowing it: a refusal of it is the truth, a success of it is worth
+    /// nothing.
+    Replaced,
+    /// It failed, or another process answers in its place: nothing more is heard of it.
+    #[default]
+    Gone,
 }
 
 /// What traffic noticed in passing. Never a verdict: it makes control ask.

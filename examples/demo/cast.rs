@@ -24,8 +24,8 @@ pub struct Cast {
     pub redis: [Redis; 3],
     /// For the second act.
     pub sentinel_ports: Vec<u16>,
-    /// Where clients connect to.
-    pub mainstay_port: u16,
+    /// Where clients connect to: a listener in tcp mode, and one in redis mode.
+    pub mainstay_ports: [u16; 2],
     /// mainstay's status and events.
     pub admin_port: u16,
 }
@@ -36,15 +36,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 impl Cast {
     /// Chooses free ports.
     pub fn new() -> Outcome<Self> {
-        let ports = free_ports(8)?;
+        let ports = free_ports(9)?;
         let redis = [("redis-a", 0), ("redis-b", 1), ("redis-c", 2)].map(|(name, at)| Redis { name, port: ports[at] });
-        Ok(Self { redis, sentinel_ports: ports[3..6].to_vec(), mainstay_port: ports[6], admin_port: ports[7] })
+        Ok(Self { redis, sentinel_ports: ports[3..6].to_vec(), mainstay_ports: [ports[6], ports[7]], admin_port: ports[8] })
     }
 
     /// What to call the addresses.
     pub fn names(&self) -> Vec<(String, String)> {
         let redis = self.redis.iter().map(|redis| (address(redis.port), redis.name.to_owned()));
-        redis.chain([(address(self.mainstay_port), "mainstay".to_owned())]).collect()
+        redis.chain(self.mainstay_ports.map(|port| (address(port), "mainstay".to_owned()))).collect()
     }
 
     /// The server that listens at `address`.
@@ -94,10 +94,12 @@ impl Cast {
             "[admin]\nbind = \"{admin}\"\n\n\
              [[group]]\nname = \"jobs\"\nbackends = [{backends}]\n\
              [group.hold]\nwindow = \"10s\"   # Sentinel needs a few seconds to promote; nobody is turned away before\n\n\
-             [[listener]]\nname = \"demo\"\nbind = \"{listener}\"\ngroup = \"jobs\"\n",
+             [[listener]]\nname = \"plain\"\nbind = \"{plain}\"\ngroup = \"jobs\"   # mode = \"tcp\" is the default\n\n\
+             [[listener]]\nname = \"smooth\"\nbind = \"{smooth}\"\ngroup = \"jobs\"\nmode = \"redis\"\n",
             admin = address(self.admin_port),
             backends = backends.join(", "),
-            listener = address(self.mainstay_port),
+            plain = address(self.mainstay_ports[0]),
+            smooth = address(self.mainstay_ports[1]),
         );
         let file = stage.path().join("mainstay.toml");
         fs::write(&file, &config)?;
@@ -137,11 +139,11 @@ pub fn address(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-/// How many of the clients' writes the server at `port` has.
-pub fn writes_found(port: u16, clients: usize) -> Outcome<u64> {
+/// How many writes of these clients the server at `port` has.
+pub fn writes_found(port: u16, clients: impl Iterator<Item = String>) -> Outcome<u64> {
     let mut found = 0;
-    for client in 1..=clients {
-        match ask_once(port, &["SCARD", &crate::workload::key(client)])? {
+    for client in clients {
+        match ask_once(port, &["SCARD", &crate::workload::key(&client)])? {
             Reply::Integer(count) => found += u64::try_from(count)?,
             other => return Err(format!("SCARD answered {other:?}").into()),
         }

@@ -21,7 +21,10 @@ use stage::Stage;
 use timeline::{Timeline, millis, thousands};
 use workload::{Tally, Workload};
 
+/// Of each mode.
 const CLIENTS: usize = 4;
+/// The clients of a mode are called 1, 2, ... with this before it.
+const MODES: [(&str, &str); 2] = [("tcp mode", ""), ("redis mode", "R")];
 /// The clients write for so long before and after each event.
 const BREATH: Duration = Duration::from_millis(700);
 
@@ -55,24 +58,42 @@ fn play(stage: &Arc<Stage>) -> Result<Arc<Timeline>, Box<dyn Error>> {
         watch::role(redis.name, redis.port, stage, &timeline);
     }
     watch::mainstay(cast.admin_port, stage, &timeline);
-    let workload = Workload::start(CLIENTS, cast.mainstay_port, &timeline);
+    let start = |((mode, prefix), port)| Workload::start(mode, names(prefix), port, &timeline);
+    let workloads: Vec<Workload> = MODES.into_iter().zip(cast.mainstay_ports).map(start).collect();
     thread::sleep(BREATH);
 
-    let planned = act_one(stage, &cast, &timeline, &workload)?;
-    let crash = act_two(stage, &cast, &timeline, &workload)?;
-    let total = planned.acknowledged + crash.acknowledged + workload.stop().acknowledged;
-    summary(&cast, &timeline, total, &[("planned failover", planned), ("crash", crash)])?;
+    let mut seen = act_one(stage, &cast, &timeline, &workloads)?;
+    seen.extend(act_two(stage, &cast, &timeline, &workloads)?);
+    let rest: u64 = workloads.into_iter().map(|workload| workload.stop().acknowledged).sum();
+    let total = rest + seen.iter().map(|seen| seen.tally.acknowledged).sum::<u64>();
+    summary(&cast, &timeline, total, &seen)?;
     Ok(timeline)
 }
 
-fn act_one(stage: &Stage, cast: &Cast, timeline: &Timeline, workload: &Workload) -> Result<Tally, Box<dyn Error>> {
+/// What the clients of one mode saw of one act.
+struct Seen {
+    act: &'static str,
+    mode: &'static str,
+    tally: Tally,
+}
+
+fn take_seen(act: &'static str, workloads: &[Workload]) -> Vec<Seen> {
+    workloads.iter().map(|workload| Seen { act, mode: workload.mode, tally: workload.take_tally() }).collect()
+}
+
+fn names(prefix: &str) -> impl Iterator<Item = String> {
+    (1..=CLIENTS).map(move |number| format!("{prefix}{number}"))
+}
+
+fn act_one(stage: &Stage, cast: &Cast, timeline: &Timeline, workloads: &[Workload]) -> Result<Vec<Seen>, Box<dyn Error>> {
     let [old, new, other] = &cast.redis;
     timeline.heading(
         "Act one: a planned failover",
         &format!(
-            "{CLIENTS} clients write through mainstay, a few hundred times a second each. An operator asks redis-a to hand\n\
-             over to redis-b, say before a kernel update. Redis pauses writes until redis-b has everything, then they swap.\n\
-             That pause is Redis' own: a fraction of a second, at times one. Look at what comes after it."
+            "{CLIENTS} clients (1 to {CLIENTS}) write through a listener in tcp mode, {CLIENTS} more (R1 to R{CLIENTS}) through one in redis mode, a few hundred\n\
+             times a second each. An operator asks redis-a to hand over to redis-b, say before a kernel update. Redis pauses\n\
+             writes until redis-b has everything, then they swap. That pause is Redis' own: a fraction of a second, at times\n\
+             one. Look at what comes after it, and at who says nothing at all: a client speaks up when it has an error."
         ),
     );
     timeline.begin();
@@ -86,17 +107,23 @@ fn act_one(stage: &Stage, cast: &Cast, timeline: &Timeline, workload: &Workload)
     thread::sleep(BREATH / 2);
     timeline.note("operator", &format!("tells {} to replicate from {} as well", address(other.port), address(new.port)));
     resp::ask_once(other.port, &["REPLICAOF", "127.0.0.1", &new.port.to_string()])?;
-    settle(stage, cast, timeline, workload, new.port)?;
+    settle(stage, cast, timeline, workloads, new.port)?;
     stage.wait_for("both others replicate from redis-b", PATIENCE, || cast.in_step_with(new.port))?;
-    Ok(workload.take_tally())
+    Ok(take_seen("planned failover", workloads))
 }
 
-fn act_two(stage: &Arc<Stage>, cast: &Cast, timeline: &Arc<Timeline>, workload: &Workload) -> Result<Tally, Box<dyn Error>> {
+fn act_two(
+    stage: &Arc<Stage>,
+    cast: &Cast,
+    timeline: &Arc<Timeline>,
+    workloads: &[Workload],
+) -> Result<Vec<Seen>, Box<dyn Error>> {
     let old = &cast.redis[1];
     timeline.heading(
         "Act two: a crash",
         "Three Redis Sentinels join. They promote a replica when they have not heard from the primary for one second.\n\
-         mainstay does not talk to them: it sees for itself what they did. Then redis-b is killed with kill -9.",
+         mainstay does not talk to them: it sees for itself what they did. Then redis-b is killed with kill -9. Who had a\n\
+         write on its way loses the connection, in redis mode too: nobody can know whether that write ran. All else waits.",
     );
     cast.start_sentinels(stage, old.port)?;
     watch::sentinels(&cast.sentinel_ports, stage, timeline);
@@ -111,17 +138,18 @@ fn act_two(stage: &Arc<Stage>, cast: &Cast, timeline: &Arc<Timeline>, workload: 
         elected.is_some()
     })?;
     let new = elected.as_deref().and_then(|elected| cast.by_address(elected)).ok_or("mainstay elected a stranger")?;
-    settle(stage, cast, timeline, workload, new.port)?;
-    Ok(workload.take_tally())
+    settle(stage, cast, timeline, workloads, new.port)?;
+    Ok(take_seen("crash", workloads))
 }
 
 /// Waits until mainstay has elected the server at `port` and every client writes again, then ends the timeline of the act.
-fn settle(stage: &Stage, cast: &Cast, timeline: &Timeline, workload: &Workload, port: u16) -> Result<(), Box<dyn Error>> {
+fn settle(stage: &Stage, cast: &Cast, timeline: &Timeline, workloads: &[Workload], port: u16) -> Result<(), Box<dyn Error>> {
     let elected = || watch::group_status(cast.admin_port).and_then(|group| group.primary) == Some(address(port));
     stage.wait_for("mainstay elects the new primary", PATIENCE, elected)?;
-    stage.wait_for("every client writes again", PATIENCE, || workload.all_served())?;
+    let all_served = || workloads.iter().all(Workload::all_served);
+    stage.wait_for("every client writes again", PATIENCE, all_served)?;
     thread::sleep(BREATH);
-    stage.wait_for("every client still writes", PATIENCE, || workload.all_served())?;
+    stage.wait_for("every client still writes", PATIENCE, all_served)?;
     timeline.end();
     if let Some(record) = watch::group_status(cast.admin_port).and_then(|group| group.failovers.last().cloned()) {
         let after = |at: Option<u64>| at.map_or("?".to_owned(), |at| format!("{} ms", at.saturating_sub(record.lost_ms)));
@@ -138,19 +166,19 @@ fn settle(stage: &Stage, cast: &Cast, timeline: &Timeline, workload: &Workload, 
     Ok(())
 }
 
-fn summary(cast: &Cast, timeline: &Timeline, total: u64, acts: &[(&str, Tally)]) -> Result<(), Box<dyn Error>> {
+fn summary(cast: &Cast, timeline: &Timeline, total: u64, seen: &[Seen]) -> Result<(), Box<dyn Error>> {
     timeline.heading("Summary", "What mainstay says now (mainstay status):");
     timeline.print(&cast::mainstay_status(cast.admin_port)?);
-    timeline.say(&format!("\nWhat the {CLIENTS} clients saw:\n"));
-    for (act, tally) in acts {
+    timeline.say(&format!("\nWhat the clients saw, {CLIENTS} of each mode:\n"));
+    for Seen { act, mode, tally } in seen {
         let errors: Vec<String> = tally.errors.iter().map(|(what, count)| format!("{count} x {what}")).collect();
         let errors = if errors.is_empty() { "none".to_owned() } else { errors.join(", ") };
-        timeline.say(&format!("  {act:<17} longest pause {:>9}   errors: {errors}", millis(tally.longest_pause)));
+        timeline.say(&format!("  {act:<17} {mode:<11} longest pause {:>9}   errors: {errors}", millis(tally.longest_pause)));
     }
     let primary = watch::group_status(cast.admin_port).and_then(|group| group.primary).ok_or("there is no primary at the end")?;
     let last = cast.by_address(&primary).ok_or("mainstay elected a stranger")?;
     // A set holds a write that was repeated once, so what is found are the acknowledged ones and nothing else.
-    let found = cast::writes_found(last.port, CLIENTS)?;
+    let found = cast::writes_found(last.port, MODES.into_iter().flat_map(|(_, prefix)| names(prefix)))?;
     timeline.say(&format!("\n  writes acknowledged        {:>9}", thousands(total)));
     timeline.say(&format!("  found again on {}     {:>9}", last.name, thousands(found)));
     let lost = total.saturating_sub(found);

@@ -12,6 +12,8 @@ use crate::timeline::Timeline;
 
 /// Some writing clients.
 pub struct Workload {
+    /// The mode of the listener that they go through.
+    pub mode: &'static str,
     clients: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
@@ -42,15 +44,15 @@ const PAUSE_BETWEEN_CONNECTS: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 impl Workload {
-    /// Starts `count` clients of the Redis at `port`.
-    pub fn start(count: usize, port: u16, timeline: &Arc<Timeline>) -> Self {
+    /// Starts clients of these names of the Redis at `port`.
+    pub fn start(mode: &'static str, names: impl Iterator<Item = String>, port: u16, timeline: &Arc<Timeline>) -> Self {
         let (tally, stopped) = (Mutex::default(), AtomicBool::new(false));
         let shared = Arc::new(Shared { port, timeline: Arc::clone(timeline), tally, stopped });
-        let clients = (1..=count).map(|number| {
+        let clients = names.map(|name| {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || Client { number, shared, written: 0, answered: Instant::now(), failed: false }.run())
+            thread::spawn(move || Client { name, shared, written: 0, answered: Instant::now(), failed: false }.run())
         });
-        Self { clients: clients.collect(), shared }
+        Self { mode, clients: clients.collect(), shared }
     }
 
     /// What was seen since the last call.
@@ -68,19 +70,19 @@ impl Workload {
     /// Lets every client finish the write that it is at.
     pub fn stop(self) -> Tally {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        let Self { clients, shared } = self;
+        let Self { clients, shared, .. } = self;
         clients.into_iter().for_each(|client| client.join().expect("a client that does not panic"));
         shared.tally.lock().expect("nothing panics under this lock").clone()
     }
 }
 
 /// The key of a client's writes: a set, so that a write which is sent again, because nobody knows whether it ran, counts once.
-pub fn key(client: usize) -> String {
+pub fn key(client: &str) -> String {
     format!("demo:written-by-client-{client}")
 }
 
 struct Client {
-    number: usize,
+    name: String,
     shared: Arc<Shared>,
     written: u64,
     answered: Instant,
@@ -105,7 +107,7 @@ impl Client {
 
     fn write_over_one_connection(&mut self) -> io::Result<()> {
         let mut connection = Connection::open(self.shared.port, PATIENCE)?;
-        let key = key(self.number);
+        let key = key(&self.name);
         while !self.is_done() {
             match connection.ask(&["SADD", &key, &self.written.to_string()])? {
                 Reply::Integer(_) => self.acknowledged(),
@@ -155,6 +157,6 @@ impl Client {
     }
 
     fn note(&self, what: &str) {
-        self.shared.timeline.note(&format!("client {}", self.number), what);
+        self.shared.timeline.note(&format!("client {}", self.name), what);
     }
 }

@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -22,7 +21,9 @@ use super::resolve::Resolver;
 use super::snapshot;
 use crate::config;
 use crate::resp::command::Commands;
-use crate::route::{Action, Command, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy};
+use crate::route::{
+    Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy,
+};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
@@ -63,8 +64,8 @@ pub(super) struct Coordinator {
     pub(super) round_asked: Moment,
     /// When the coordinator last ran.
     pub(super) awake: Moment,
-    /// The last primary was withdrawn because it says role:slave.
-    pub(super) demoted: bool,
+    /// How the last primary left.
+    pub(super) left: Departure,
     pub(super) journal: Journal,
 }
 
@@ -172,6 +173,8 @@ impl Coordinator {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
+                // First, as a suspicion that is lowered under the same epoch says that the primary is still the primary.
+                self.carry_out(now);
                 let of_primary = self.group.primary() == Some(&report.backend);
                 if of_primary && self.suspect.is_some_and(|since| started >= since) {
                     self.clear_suspicion();
@@ -183,31 +186,8 @@ impl Coordinator {
         }
     }
 
-    fn hint(&mut self, hint: &Hint, now: Moment) {
-        if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
-            self.clear_suspicion();
-            return;
-        }
-        self.journal.hint(hint);
-        self.group.hint(now);
-        self.order_round(now);
-        if hint.what.is_suspicious() {
-            self.suspect.get_or_insert(now);
-            // Already raised by who sent the hint, unless an earlier suspicion was cleared while this one waited in the inbox.
-            self.link.suspected.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// Lets new sessions in again; workers look at their queues when the route is published, changed or not.
-    fn clear_suspicion(&mut self) {
-        self.suspect = None;
-        if self.link.suspected.swap(false, Ordering::SeqCst) {
-            self.route.send_modify(|_| {});
-        }
-    }
-
     /// One check of every backend at once, at most once in each `fast_interval`.
-    fn order_round(&mut self, now: Moment) {
+    pub(super) fn order_round(&mut self, now: Moment) {
         self.round_asked = now;
         let earliest = self.round_at + self.config.check.fast_interval;
         self.round_due = Some(self.round_due.unwrap_or(earliest).min(earliest).max(now));
@@ -303,7 +283,7 @@ impl Coordinator {
         while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
             match &step {
                 Step::Withdraw { epoch, cause, .. } => {
-                    self.demoted = *cause == Cause::Demoted;
+                    self.left = departure(*cause);
                     let raised = self.link.fence.raise();
                     debug_assert_eq!(raised, *epoch, "the fence and the group count the same withdrawals");
                     self.clear_suspicion();
@@ -343,7 +323,7 @@ impl Coordinator {
                 let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
                 Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands })
             }
-            None => Err(Vacancy { since, why: why.to_owned(), demoted: self.demoted }),
+            None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
         };
         let route = Route {
             epoch: self.group.epoch(),
@@ -366,6 +346,15 @@ impl Coordinator {
         let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
+    }
+}
+
+/// How a primary left that was withdrawn for this.
+fn departure(cause: Cause) -> Departure {
+    match cause {
+        Cause::Demoted => Departure::Demoted,
+        Cause::Succeeded | Cause::Operator | Cause::Maintenance => Departure::Replaced,
+        Cause::Loading | Cause::Restarted | Cause::Down => Departure::Gone,
     }
 }
 

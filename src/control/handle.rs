@@ -13,7 +13,7 @@ use super::journal::Journal;
 use super::probe::Pace;
 use crate::config;
 use crate::metrics::Metrics;
-use crate::route::{Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Moment, Route, Vacancy};
+use crate::route::{Departure, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Moment, Route, Vacancy};
 use crate::topology::Group;
 
 /// Messages that may wait for the coordinator. It answers each in microseconds.
@@ -60,7 +60,7 @@ pub fn spawn(
     let group = Group::new(rules(&config), &names, epoch, now);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
-        primary: Err(Vacancy { since: now, why: "not checked yet".into(), demoted: false }),
+        primary: Err(Vacancy { since: now, why: "not checked yet".into(), left: Departure::Gone }),
         hold_window: config.hold.window,
         hold_max_bytes: config.hold.max_bytes,
         hint_interval: config.check.fast_interval,
@@ -102,7 +102,7 @@ pub fn spawn(
         round_due: None,
         round_asked: now,
         awake: now,
-        demoted: false,
+        left: Departure::Gone,
         journal,
     };
     let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));

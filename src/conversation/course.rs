@@ -3,7 +3,7 @@
 use super::refusal::{is_abort, refusal};
 use super::replies::{Role, Tone, broken};
 use super::request::{Own, Request, Stage, What};
-use super::{Close, Conversation, Fault, Id, Next, Turn, blocking};
+use super::{Close, Conversation, Fault, Id, Link, Next, Turn, blocking};
 use crate::resp::command::{Command, Fate, Kind};
 use crate::resp::reply;
 
@@ -29,13 +29,15 @@ pub(super) enum Stop {
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
     /// Bytes of replies kept back.
-    withheld: usize,
+    pub withheld: usize,
     /// Between a MULTI and its EXEC.
-    in_multi: bool,
+    pub in_multi: bool,
     /// It is known that the primary did not change: over as soon as nothing is awaited.
     pub stays: bool,
     /// Why the first was refused.
-    pub why: super::Refusal,
+    pub why: Option<super::Refusal>,
+    /// Another primary was elected and this one may not know: its refusals are the truth, its successes are worth nothing.
+    pub only_refusals: bool,
 }
 
 impl Conversation {
@@ -154,19 +156,22 @@ impl Conversation {
         self.hint = reply::hint(line).or(self.hint);
         let aborted = command.kind == Kind::Exec && is_abort(line) && self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
         let refused = match &self.doubt {
-            Some(doubt) if aborted => Some(doubt.why),
-            _ => refusal(command, line, self.leaving),
+            Some(doubt) if aborted => doubt.why,
+            _ => refusal(command, line, self.link == Link::Draining),
         };
         let can_be_asked_again = request.whole && !self.transaction.as_ref().is_some_and(|transaction| transaction.lost);
         if let Some(why) = refused.filter(|_| can_be_asked_again) {
             let in_multi = self.transaction.is_some();
-            let doubt = self.doubt.get_or_insert_with(|| Box::new(Doubt { in_multi, why, ..Doubt::default() }));
+            let doubt = self.doubt.get_or_insert_with(|| Box::new(Doubt { in_multi, ..Doubt::default() }));
+            doubt.why = doubt.why.or(Some(why));
             doubt.in_multi &= command.kind != Kind::Exec;
             return self.withhold(index, line, Stage::Refused);
         }
         match &self.doubt {
             None => Ok(Course::Pass(Role::Reply(Tone::Error))),
-            Some(doubt) if doubt.in_multi && request.whole => Ok(Course::Swallow(Role::Kept(Stage::Again))),
+            Some(doubt) if (doubt.in_multi || command.fate == Fate::Read) && request.whole => {
+                Ok(Course::Swallow(Role::Kept(Stage::Again)))
+            }
             Some(_) => self.withhold(index, line, Stage::Settled),
         }
     }
@@ -198,6 +203,9 @@ impl Conversation {
             }
             (_, true) if request.whole => again,
             (_, false) if request.whole && command.fate == Fate::Read => again,
+            (kind, _) if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals) && !matches!(kind, Kind::Blocking(_)) => {
+                Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
+            }
             _ if may_wait => Ok(Course::More),
             _ => self.withhold(index, frame, Stage::Settled),
         };

@@ -203,8 +203,6 @@ pub struct Conversation {
     backlog: u64,
     id: Id,
     asked_id: bool,
-    /// mainstay is having blocked commands ended.
-    leaving: bool,
     losses: u8,
 
     // What it says.

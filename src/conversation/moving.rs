@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::course::Doubt;
 use super::remembered::{Bytes, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
@@ -9,7 +10,7 @@ use super::transaction::{Ghost, Transaction};
 use super::{Close, Conversation, Id, Link, Retry, Turn, Withdrawn, blocking, intake};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::{ReplyScanner, arguments};
-use crate::route::Epoch;
+use crate::route::{Departure, Epoch};
 
 /// Upstreams lost one after the other while the same requests were in flight: perhaps it is they that end the server.
 const LOSSES_MAX: u8 = 3;
@@ -169,16 +170,18 @@ impl Conversation {
         self.detach(turn)
     }
 
-    /// The epoch has passed. `demoted`: the server itself said that it is a replica now, so that what it answers to requests that it has
-    /// received already is believed.
-    pub fn withdraw(&mut self, demoted: bool, turn: &mut Turn<'_>) -> Result<Withdrawn, Close> {
+    /// The epoch has passed; how its primary left tells what its late replies are worth.
+    pub fn withdraw(&mut self, left: Departure, turn: &mut Turn<'_>) -> Result<Withdrawn, Close> {
         let awaited = self.queue.awaited().is_some();
         let passing = matches!(self.frame, Frame::Passing(_));
         match self.link {
             Link::None => Ok(Withdrawn::Drop),
-            Link::Live if (awaited || passing) && self.prelude == 0 && (demoted || self.is_blocked()) => {
+            Link::Live if (awaited || passing) && self.prelude == 0 && left != Departure::Gone => {
                 self.link = Link::Draining;
-                self.leaving = !demoted;
+                if left == Departure::Replaced {
+                    let in_multi = self.transaction.is_some();
+                    self.doubt.get_or_insert_with(|| Box::new(Doubt { in_multi, ..Doubt::default() })).only_refusals = true;
+                }
                 Ok(Withdrawn::Drain)
             }
             Link::Live if !awaited && !passing => self.detach(turn).map(|()| Withdrawn::Drop),
@@ -189,8 +192,8 @@ impl Conversation {
     /// Without an upstream from here on. What was sent and proved unexecuted, or changes nothing, waits for the next one.
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
         self.link = Link::None;
-        let refused = self.doubt.take().map(|doubt| doubt.why);
-        (self.frame, self.confirmed, self.leaving) = (Frame::Fresh, 0, false);
+        let refused = self.doubt.take().and_then(|doubt| doubt.why);
+        (self.frame, self.confirmed) = (Frame::Fresh, 0);
         self.holding = Vec::new();
         self.queue.drop_first(std::mem::take(&mut self.prelude));
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {

@@ -29,7 +29,7 @@ use super::upstream;
 use crate::conversation::Scripts;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
 use crate::resp::command::Commands;
-use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route};
+use crate::route::{Departure, Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route};
 
 /// A place in the queue: a session that left it and comes again has another one.
 pub type Ticket = u32;
@@ -124,12 +124,12 @@ impl Lanes {
 
     async fn follow(self: &Rc<Self>, route: Arc<Route>) {
         let epoch = route.epoch;
-        let demoted = matches!(&route.primary, Err(vacancy) if vacancy.demoted);
+        let left = route.primary.as_ref().err().map_or(Departure::Gone, |vacancy| vacancy.left);
         if let Ok(primary) = &route.primary {
             *self.commands.borrow_mut() = primary.commands.clone();
         }
         *self.route.borrow_mut() = route;
-        self.each(|session| session.follow(self, epoch, demoted)).await;
+        self.each(|session| session.follow(self, epoch, left)).await;
         self.link.fence.acknowledge(self.local.index, epoch);
         self.link.acknowledged.notify_one();
         self.pump();

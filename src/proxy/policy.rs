@@ -53,7 +53,7 @@ pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Mom
 mod tests {
     use super::*;
     use crate::resp::command::Commands;
-    use crate::route::{Endpoint, Primary, Vacancy};
+    use crate::route::{Departure, Endpoint, Primary, Vacancy};
 
     fn route(primary: Result<Primary, Vacancy>) -> Route {
         Route {
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn the_window_counts_from_the_loss_of_the_primary_and_not_per_client() {
         let at = Moment::from_millis;
-        let vacant = route(Err(Vacancy { since: at(1000), why: String::new(), demoted: false }));
+        let vacant = route(Err(Vacancy { since: at(1000), why: String::new(), left: Departure::Gone }));
         assert_eq!(admission(&vacant, false, at(1099), at(1099)), Admission::Park);
         assert_eq!(admission(&vacant, false, at(1099), at(1100)), Admission::Refuse);
     }

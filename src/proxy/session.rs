@@ -29,7 +29,7 @@ use super::tcp_mode;
 use super::transport::Stream;
 use crate::config::Mode;
 use crate::metrics::{CloseReason, HoldOutcome};
-use crate::route::{Epoch, Moment};
+use crate::route::{Departure, Epoch, Moment};
 
 /// Ticks without a byte after which a redis-mode session gives back what it does not need.
 const REST_AFTER: u32 = 2;
@@ -189,12 +189,15 @@ impl Session {
     }
 
     /// There is a new route, or something else to look at. What is older than `epoch` is cut or withdrawn: nothing more is written to it
-    /// when this returns. `demoted`: the last primary itself said that it is a replica now.
-    pub fn follow(self: &Rc<Self>, lanes: &Rc<Lanes>, epoch: Epoch, demoted: bool) {
+    /// when this returns. `left`: how the last primary left.
+    pub fn follow(self: &Rc<Self>, lanes: &Rc<Lanes>, epoch: Epoch, left: Departure) {
         let older = |splice: &Splice| splice.epoch() < epoch;
         let concerned = match &mut *self.lane.borrow_mut() {
             Lane::Spliced(splice, _) => splice.waits_for_fence,
-            Lane::Dialogue(dialogue) => dialogue.follow(&Present::new(lanes, self), epoch, demoted),
+            Lane::Dialogue(dialogue) => {
+                let mut scratch = lanes.local.scratch.borrow_mut();
+                dialogue.follow(&Present::new(lanes, self), epoch, left, &mut scratch)
+            }
             Lane::None | Lane::Cut(..) => false,
         };
         if matches!(&*self.lane.borrow(), Lane::Spliced(splice, _) if older(splice)) {

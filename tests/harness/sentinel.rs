@@ -53,4 +53,24 @@ impl Sentinels {
         let named: Vec<Option<u16>> = self.ports.iter().map(names).collect();
         named.iter().all(|name| *name == named[0]).then_some(named[0]).flatten()
     }
+
+    /// All of them hold `primary` and this many replicas to be well, and know each other.
+    pub fn are_content_with(&self, primary: &Redis, replicas: usize) -> bool {
+        self.ports.iter().all(|port| {
+            let Ok(mut client) = Client::try_connect(&format!("127.0.0.1:{port}")) else { return false };
+            let mut entries = |what: &str| -> Vec<Vec<String>> {
+                let Ok(reply) = client.ask(&["SENTINEL", what, "jobs"]) else { return Vec::new() };
+                reply.items().iter().map(|entry| entry.items().iter().map(|word| word.text()).collect()).collect()
+            };
+            let field = |entry: &Vec<String>, name: &str| -> String {
+                entry.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone()).unwrap_or_default()
+            };
+            let well =
+                |entries: Vec<Vec<String>>, flags: &str| entries.iter().filter(|entry| field(entry, "flags") == flags).count();
+            let named = self.primary() == Some(primary.port);
+            named
+                && well(entries("SENTINELS"), "sentinel") == self.ports.len() - 1
+                && well(entries("REPLICAS"), "slave") == replicas
+        })
+    }
 }

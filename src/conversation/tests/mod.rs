@@ -5,7 +5,7 @@ mod state;
 
 use super::*;
 use crate::resp::command::Commands;
-use crate::route::Moment;
+use crate::route::{Departure, Moment};
 use std::sync::Arc;
 
 /// What a client heard and how often something was asked again.
@@ -119,8 +119,8 @@ impl Talk {
         String::from_utf8(std::mem::take(&mut self.heard.text)).expect("text")
     }
 
-    fn withdraw(&mut self, demoted: bool) -> Result<Withdrawn, Close> {
-        self.turn(|conversation, turn| conversation.withdraw(demoted, turn))
+    fn withdraw(&mut self, left: Departure) -> Result<Withdrawn, Close> {
+        self.turn(|conversation, turn| conversation.withdraw(left, turn))
     }
 
     fn lost(&mut self) -> Result<(), Close> {

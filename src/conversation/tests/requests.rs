@@ -39,7 +39,7 @@ fn a_refused_write_and_the_read_behind_it_are_asked_again_in_order() {
     talk.say("GET b");
     assert_eq!((talk.sends(), talk.hears()), (String::new(), String::new()));
     talk.answers(READONLY);
-    assert_eq!(talk.withdraw(true), Ok(Withdrawn::Drop));
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
     talk.move_on();
     assert_eq!(talk.sends(), "SET a 1; GET a; SET b 2; GET b");
     talk.answers("+OK\r\n$1\r\n1\r\n");
@@ -69,15 +69,31 @@ fn a_demoted_server_is_heard_out_and_another_is_not() {
     let mut talk = Talk::attached();
     talk.say("SET a 1; SET b 1");
     talk.sends();
-    assert_eq!(talk.withdraw(true), Ok(Withdrawn::Drain));
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drain));
     talk.say("SET c 1");
     assert_eq!(talk.answers("+OK\r\n"), Next::Continue);
     assert_eq!(talk.answers(READONLY), Next::DropUpstream(None));
     assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("+OK\r\n", ""));
     talk.move_on();
     assert_eq!(talk.sends(), "SET b 1; SET c 1");
-    let close = talk.withdraw(false).expect_err("a write is in flight");
+    let close = talk.withdraw(Departure::Gone).expect_err("a write is in flight");
     assert_eq!(close.fault, Fault::Upstream);
+}
+
+#[test]
+fn of_a_server_that_was_replaced_only_refusals_are_believed() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; GET a; SET b 1");
+    talk.sends();
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
+    talk.answers(READONLY);
+    talk.answers("$1\r\n0\r\n");
+    assert_eq!((talk.answers(READONLY), talk.hears().as_str()), (Next::DropUpstream(None), ""));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1; GET a; SET b 1");
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
+    let close = talk.turn(|conversation, turn| conversation.upstream_said(b"+OK\r\n", turn)).expect_err("it may be lost");
+    assert!(talk.hears().is_empty() && close.why.contains("may be lost"));
 }
 
 #[test]
@@ -114,7 +130,7 @@ fn a_blocked_client_is_asked_again_with_the_time_that_remains() {
     assert_eq!(talk.sends(), "BRPOP q 10");
     assert_eq!(talk.conversation.blocked_as(), Some(77));
     talk.now = Moment::from_millis(5000);
-    assert_eq!(talk.withdraw(false), Ok(Withdrawn::Drain));
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
     assert_eq!(talk.answers("-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"), Next::DropUpstream(None));
     talk.move_on();
     assert_eq!(talk.sends(), "CLIENT ID");
@@ -148,7 +164,7 @@ fn a_cursor_of_another_server_is_refused() {
     talk.sends();
     talk.answers("*2\r\n$2\r\n17\r\n*0\r\n");
     talk.hears();
-    assert_eq!(talk.withdraw(true), Ok(Withdrawn::Drop));
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
     talk.say("SCAN 17");
     talk.move_on();
     assert!(talk.hears().starts_with("-ERR mainstay: the primary changed and cursors do not move"));
@@ -217,7 +233,7 @@ fn a_large_request_streams_and_is_not_asked_again() {
     let mut talk = Talk::attached();
     let half = vec![b'x'; 300_000];
     talk.turn(|conversation, turn| conversation.client_said(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$600000\r\n", turn)).expect("fine");
-    assert!(talk.conversation.pending().is_empty(), "it may be small");
+    assert!(!talk.conversation.pending().is_empty(), "it is announced to be large");
     talk.turn(|conversation, turn| conversation.client_said(&half, turn)).expect("fine");
     assert!(talk.conversation.pending().len() > half.len() && !talk.conversation.accepts());
     talk.conversation.wrote(talk.conversation.pending().len());
@@ -229,4 +245,16 @@ fn a_large_request_streams_and_is_not_asked_again() {
     talk.say("GET a");
     talk.move_on();
     assert_eq!(talk.sends(), "GET a");
+}
+
+#[test]
+fn a_length_that_the_server_does_not_take_is_refused_by_the_server() {
+    let mut talk = Talk::attached();
+    let announced = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2000000000\r\n";
+    talk.turn(|conversation, turn| conversation.client_said(announced, turn)).expect("only the server knows its limit");
+    assert_eq!(talk.conversation.pending(), announced);
+    talk.conversation.wrote(announced.len());
+    let refusal = b"-ERR Protocol error: invalid bulk length\r\n";
+    let close = talk.turn(|conversation, turn| conversation.upstream_said(refusal, turn)).expect_err("the server closes");
+    assert_eq!((talk.hears().as_bytes(), close.fault), (&refusal[..], Fault::Upstream));
 }

@@ -63,7 +63,7 @@ fn a_transaction_is_replayed_and_its_replies_are_heard_once() {
     talk.answers("+QUEUED\r\n");
     assert_eq!(talk.hears(), "+QUEUED\r\n");
     talk.answers("-EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.\r\n");
-    assert_eq!(talk.withdraw(true), Ok(Withdrawn::Drop));
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
     talk.move_on();
     assert_eq!(talk.sends(), "MULTI; SET a 1; INCR n; EXEC");
     talk.answers("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:1\r\n");
@@ -79,7 +79,7 @@ fn a_transaction_that_was_refused_while_it_was_queued_is_asked_again_whole() {
     talk.answers(READONLY);
     talk.answers("-EXECABORT Transaction discarded because of previous errors.\r\n$3\r\nold\r\n");
     assert_eq!(talk.hears(), "+OK\r\n");
-    assert_eq!(talk.withdraw(true), Ok(Withdrawn::Drop));
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
     talk.move_on();
     assert_eq!(talk.sends(), "MULTI; SET a 1; EXEC; GET a");
     talk.answers("+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n$1\r\n1\r\n");
@@ -114,7 +114,7 @@ fn exec_answers_nil_also_where_the_transaction_had_begun() {
     talk.sends();
     talk.answers("+OK\r\n+OK\r\n+QUEUED\r\n");
     talk.hears();
-    assert_eq!(talk.withdraw(false), Ok(Withdrawn::Drop));
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drop));
     talk.say("SET b 2; EXEC");
     talk.move_on();
     assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("", "+QUEUED\r\n*-1\r\n"));
@@ -157,7 +157,7 @@ fn a_transaction_under_way_when_the_window_ends_is_aborted() {
     talk.say("MULTI");
     talk.sends();
     talk.answers("+OK\r\n");
-    assert_eq!(talk.withdraw(false), Ok(Withdrawn::Drop));
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drop));
     talk.say("SET a 1");
     talk.hears();
     talk.turn(|conversation, turn| conversation.refuse("none", turn));
@@ -184,7 +184,7 @@ fn resp2_messages_are_told_from_replies() {
     talk.answers("*2\r\n$4\r\npong\r\n$0\r\n\r\n");
     assert_eq!(talk.hears(), format!("{message}{message}*2\r\n$4\r\npong\r\n$0\r\n\r\n"));
     assert_eq!(talk.heard.answered, 2);
-    assert_eq!(talk.withdraw(false), Ok(Withdrawn::Drop));
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drop));
     talk.move_on();
     assert_eq!(talk.sends(), "SUBSCRIBE a b");
     talk.answers(confirmations);

@@ -6,7 +6,7 @@ use crate::conversation::{Close, Conversation, Fault, Withdrawn};
 use crate::metrics::CloseReason;
 use crate::proxy::splice::Splice;
 use crate::proxy::transport::Stream;
-use crate::route::{Epoch, Noticed};
+use crate::route::{Departure, Epoch, Noticed};
 
 /// What a backend had sent when mainstay ends a session is passed on, as far as so many reads take it.
 const FAREWELL_READS_MAX: usize = 4;
@@ -74,10 +74,14 @@ impl Dialogue {
 
     /// The epoch passed, or there is something else to look at. Nothing is written to an older upstream when this returns. True where the
     /// session's task has something to do.
-    pub fn follow(&mut self, present: &Present<'_>, epoch: Epoch, demoted: bool) -> bool {
+    pub fn follow(&mut self, present: &Present<'_>, epoch: Epoch, left: Departure, scratch: &mut [u8]) -> bool {
+        if matches!(&self.upstream, Upstream::Live(live) if live.epoch < epoch) {
+            // What it had said by now is as good as what was read before.
+            self.hear_out(present, scratch);
+        }
         match &self.upstream {
             Upstream::Live(live) if live.epoch < epoch => {
-                match self.tell(present, &[], |conversation, turn| conversation.withdraw(demoted, turn)) {
+                match self.tell(present, &[], |conversation, turn| conversation.withdraw(left, turn)) {
                     Ok(Withdrawn::Drop) => drop(self.give_up_upstream()),
                     Ok(Withdrawn::Drain) => self.drain(present),
                     Err(close) => self.close(present, &close, CloseReason::Failover),
@@ -106,8 +110,8 @@ impl Dialogue {
         self.conversation.shrink();
     }
 
-    /// mainstay ends the session: passes on what the backend had sent as far as the client takes it without waiting.
-    pub fn cut(mut self, present: &Present<'_>, scratch: &mut [u8]) -> Stream {
+    /// Passes on what the backend has sent, as far as the client takes it without waiting.
+    fn hear_out(&mut self, present: &Present<'_>, scratch: &mut [u8]) {
         for _ in 0..FAREWELL_READS_MAX {
             self.owed.pay_now(&self.client);
             if !self.owed.is_clear() || self.ending.is_some() {
@@ -116,6 +120,11 @@ impl Dialogue {
             let Some(read) = self.upstream.receive_now(scratch) else { break };
             self.upstream_said(present, &scratch[..read]);
         }
+    }
+
+    /// mainstay ends the session: passes on what the backend had sent as far as the client takes it without waiting.
+    pub fn cut(mut self, present: &Present<'_>, scratch: &mut [u8]) -> Stream {
+        self.hear_out(present, scratch);
         self.upstream.abort();
         self.client.shut_down_writing();
         self.client

@@ -1,0 +1,9 @@
+//! Frames as they come off the wire: made up at random, cut anywhere, damaged, hostile. What must hold is in `tests/fuzz/checks`, which
+//! the fuzz targets ask too.
+
+#[path = "fuzz/checks/mod.rs"]
+mod checks;
+mod frames {
+    pub mod hostile;
+    pub mod made_up;
+}

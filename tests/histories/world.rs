@@ -1,0 +1,222 @@
+//! Real servers, Sentinels where the primary is to crash, and mainstay before them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::author::{COUNTERS, OWN_KEYS, QUEUES};
+use super::history::*;
+use super::judge::Evidence;
+use super::wire::{Connection, Value};
+use super::workload::{Clock, Crowd, DATABASES, Manners};
+use crate::harness::expected::*;
+use crate::harness::*;
+
+/// A group of servers and, where wanted, a mainstay that leads to it.
+pub struct World {
+    /// The one clock.
+    pub clock: Clock,
+    /// Changes of the primary so far.
+    pub failovers: Vec<Failover>,
+    /// The first to end: it would warn that the servers are gone.
+    mainstay: Option<Mainstay>,
+    servers: Vec<Redis>,
+    primary: usize,
+    sentinels: Option<Sentinels>,
+    crowd: Option<Crowd>,
+    manners: Manners,
+}
+
+impl World {
+    /// One server, and no mainstay.
+    pub fn direct(manners: Manners) -> Self {
+        Self::of(vec![Redis::start(&[])], None, None, manners)
+    }
+
+    /// Two servers that change roles by FAILOVER.
+    pub fn planned(mode: &str, manners: Manners) -> Self {
+        let servers = Redis::family(1);
+        let setup = Setup::of(&servers).listener(&format!("mode = \"{mode}\""));
+        let mainstay = setup.start_on(&servers[0]);
+        Self::of(servers, None, Some(mainstay), manners)
+    }
+
+    /// Three servers that crash, and three Sentinels that see to it.
+    pub fn crashing(mode: &str, manners: Manners) -> Self {
+        let servers = Redis::family(2);
+        let sentinels = Sentinels::start(3, 2, &servers[0], 2, 1000);
+        // Longer than Sentinel's down-after, and its election.
+        let setup = Setup::of(&servers).listener(&format!("mode = \"{mode}\"")).hold("window = \"20s\"");
+        let mainstay = setup.expecting(&[DOWN, LOST, CONFLICT, LOADING]).start_on(&servers[0]);
+        Self::of(servers, Some(sentinels), Some(mainstay), manners)
+    }
+
+    fn of(servers: Vec<Redis>, sentinels: Option<Sentinels>, mainstay: Option<Mainstay>, manners: Manners) -> Self {
+        let address = mainstay.as_ref().map_or_else(|| servers[0].address(), |mainstay| mainstay.listen.clone());
+        for db in 0..DATABASES {
+            let mut connection = database(&servers[0], db);
+            for client in 0..manners.clients {
+                let reply = connection.ask(&["HSET", &own(client, "hash"), "whose", &client.to_string()]);
+                assert_eq!(reply, Ok(Value::Int(1)));
+            }
+        }
+        servers.iter().skip(1).for_each(|replica| replica.wait_in_step(&servers[0]));
+        let clock = Clock::start();
+        let crowd = Some(Crowd::start(&address, manners, clock));
+        Self { clock, failovers: Vec::new(), servers, primary: 0, sentinels, mainstay, crowd, manners }
+    }
+
+    /// Until the clients have been given this many more answers.
+    #[track_caller]
+    pub fn work(&self, answers: u64) {
+        let crowd = self.crowd.as_ref().expect("clients at work");
+        let due = crowd.answered() + answers;
+        wait_until(Duration::from_secs(60), "the clients are answered", || crowd.answered() >= due);
+    }
+
+    /// A planned change, and a moment of work on the new primary.
+    #[track_caller]
+    pub fn fail_over(&mut self) {
+        let (old, new) = (self.primary, 1 - self.primary);
+        let begun = self.clock.now();
+        self.servers[old].failover_to(&self.servers[new]);
+        self.primary = new;
+        self.is_served(begun, None);
+        self.servers[old].wait_for_link();
+    }
+
+    /// kill -9 of the primary, and whatever Sentinel makes of it. The dead one comes back as a replica.
+    #[track_caller]
+    pub fn crash(&mut self) {
+        let old = self.primary;
+        let marker = Marker::on(&self.servers[old], self.clock);
+        self.work(200);
+        let begun = self.clock.now();
+        self.servers[old].kill9();
+        let sent = marker.end();
+        let others: Vec<usize> = (0..self.servers.len()).filter(|other| *other != old).collect();
+        let promoted = || others.iter().copied().find(|other| self.servers[*other].is_master());
+        wait_until(Duration::from_secs(30), "Sentinel has promoted a replica", || promoted().is_some());
+        let new = promoted().expect("as just seen");
+        let promoted = self.clock.now();
+        // What had been acknowledged when the last marker that the new primary knows was sent, it knows as well.
+        let last = match database(&self.servers[new], 0).ask(&["GET", MARKER]) {
+            Ok(Value::Bulk(text)) => text.parse::<usize>().expect("a number"),
+            other => panic!("the marker is {other:?}"),
+        };
+        let received = sent[last - 1];
+        self.primary = new;
+        self.is_served(begun, Some((received, promoted)));
+        let (dead, new) = two(&mut self.servers, old, new);
+        dead.start_again_as_replica_of(new);
+        wait_until(Duration::from_secs(30), "all replicas follow", || {
+            (0..self.servers.len()).filter(|place| *place != self.primary).all(|place| {
+                let replica = &self.servers[place];
+                replica.info("master_port") == self.servers[self.primary].port.to_string()
+                    && replica.info("master_link_status") == "up"
+            })
+        });
+        let sentinels = self.sentinels.as_ref().expect("Sentinels");
+        let replicas = self.servers.len() - 1;
+        wait_until(Duration::from_secs(60), "the Sentinels are content", || {
+            sentinels.are_content_with(&self.servers[self.primary], replicas)
+        });
+    }
+
+    /// The change is over once mainstay leads to the new primary and clients are answered there.
+    #[track_caller]
+    fn is_served(&mut self, begun: u64, undone: Option<(u64, u64)>) {
+        self.mainstay.as_ref().expect("a mainstay").wait_for_primary(&self.servers[self.primary].address());
+        self.work(self.manners.clients as u64);
+        // The last connections of the old epoch end a moment later.
+        let over = self.clock.now() + 500_000;
+        self.failovers.push(Failover { begun, over, undone });
+    }
+
+    /// Everything there is to judge by. Ends the clients.
+    pub fn end(mut self) -> Evidence {
+        let histories = self.crowd.take().expect("clients at work").end();
+        let mut evidence = Evidence { histories, failovers: std::mem::take(&mut self.failovers), ..Evidence::default() };
+        for db in 0..DATABASES {
+            let mut connection = database(&self.servers[self.primary], db);
+            let counters = (0..COUNTERS).map(|number| format!("n{number}")).chain([SCRIPT_COUNT.to_owned()]);
+            let clients = 0..self.manners.clients;
+            let own_keys = clients.clone().flat_map(|client| (0..OWN_KEYS).map(move |key| own(client, &format!("k{key}"))));
+            let own_counters = clients.clone().map(|client| own(client, "n"));
+            for key in counters.chain(own_keys).chain(own_counters) {
+                let value = match connection.ask(&["GET", &key]) {
+                    Ok(Value::Bulk(text)) => Some(text),
+                    Ok(Value::Nil(_)) => None,
+                    other => panic!("{key}: {other:?}"),
+                };
+                evidence.strings.insert((db, key), value);
+            }
+            let queues = (0..QUEUES).map(|number| format!("q{number}")).chain([PAIRS.to_owned(), SCRIPTS.to_owned()]);
+            for key in queues.chain(clients.clone().map(|client| own(client, "log"))) {
+                let list = match connection.ask(&["LRANGE", &key, "0", "-1"]) {
+                    Ok(Value::Array(items)) => items.into_iter().map(text).collect(),
+                    other => panic!("{key}: {other:?}"),
+                };
+                evidence.lists.insert((db, key), list);
+            }
+        }
+        evidence
+    }
+
+    /// How often mainstay asked something again, by reason; for people.
+    pub fn retries(&self) -> String {
+        let text = self.mainstay.as_ref().and_then(|mainstay| mainstay.get("/metrics")).map(|(_, body)| body).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with("mainstay_retries_total")).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn text(value: Value) -> String {
+    if let Value::Bulk(text) = value { text } else { format!("{value:?}") }
+}
+
+fn database(server: &Redis, db: usize) -> Connection {
+    let mut connection = Connection::open(server.address().parse().expect("host:port")).expect("the server listens");
+    assert_eq!(connection.ask(&["SELECT", &db.to_string()]), Ok(Value::Status("OK".into())));
+    connection
+}
+
+fn two(servers: &mut [Redis], one: usize, other: usize) -> (&mut Redis, &Redis) {
+    let [one, other] = servers.get_disjoint_mut([one, other]).expect("two different servers");
+    (one, other)
+}
+
+const MARKER: &str = "marker";
+
+/// Writes a number directly to the primary, over and over, and notes when it sent which: so that what its successor has of it tells
+/// up to when the successor received everything.
+struct Marker {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<u64>>,
+}
+
+impl Marker {
+    fn on(server: &Redis, clock: Clock) -> Self {
+        let mut connection = database(server, 0);
+        let over = Arc::<AtomicBool>::default();
+        let stop = over.clone();
+        let thread = std::thread::spawn(move || {
+            let mut sent = Vec::new();
+            while !stop.load(Ordering::SeqCst) {
+                sent.push(clock.now());
+                if connection.ask(&["SET", MARKER, &sent.len().to_string()]).is_err() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            sent
+        });
+        Self { over, thread }
+    }
+
+    /// When number 1, 2, … was sent.
+    fn end(self) -> Vec<u64> {
+        self.over.store(true, Ordering::SeqCst);
+        self.thread.join().expect("it does not panic")
+    }
+}
