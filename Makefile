@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench conformance
+.PHONY: help build demo test lint soak conformance bench
 
 # Where rustup puts cargo; a fresh machine has it in no shell's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -29,6 +29,11 @@ demo: ## two failovers on real Redis servers, watched from three sides, in half 
 test: ## unit tests, house rules, and tests on real servers
 	@.ci/install test
 	@$(more_descriptors); cargo test --locked --no-fail-fast
+
+soak: ## what clients see across 30 planned failovers and 30 crashes, in both modes (takes a quarter of an hour)
+	@.ci/install test
+	@$(more_descriptors); HISTORIES_FAILOVERS=30 HISTORIES_CRASHES=30 \
+	cargo test --locked --test histories -- --include-ignored --nocapture --test-threads 1
 
 lint: ## format, clippy, documentation, licences, advisories
 	@.ci/install lint

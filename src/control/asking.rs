@@ -154,3 +154,86 @@ impl Told {
         told.map_or_else(Commands::shipped, |(_, commands)| commands.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Asks a made-up server that answers INFO, and COMMAND with `answer`, followed by `more` again and again.
+    async fn asked(answer: Vec<u8>, more: Vec<u8>) -> Result<Answer, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(b"$13\r\nrun_id:abcdef\r\n").await;
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(&answer).await;
+            while !more.is_empty() && stream.write_all(&more).await.is_ok() {}
+        });
+        let (reports, _) = mpsc::channel(1);
+        let question = Question { backend: "made-up".into(), endpoint, credentials: None, reports };
+        let answer = timeout(Duration::from_secs(20), question.answer()).await.unwrap();
+        server.abort();
+        answer
+    }
+
+    #[tokio::test]
+    async fn whatever_a_server_answers_costs_a_bounded_memory_and_has_a_reason() {
+        let nothing = Vec::new;
+        let cases = [
+            (b"*1000000\r\n".to_vec(), b"+x\r\n".repeat(10_000), "no end within 1048576 bytes"),
+            (b"*1\r\n".repeat(1_000), nothing(), "nested too deep"),
+            (b"*2\r\n".to_vec(), nothing(), "closed"),
+            (b"*0\r\n".to_vec(), nothing(), "fewer commands"),
+            (b"+OK\r\n".to_vec(), nothing(), "wrong kind"),
+            (b"%1\r\n".to_vec(), nothing(), "it said"),
+            (b"-NOPERM no\r\n".to_vec(), nothing(), "NOPERM no"),
+        ];
+        for (answer, more, reason) in cases {
+            let why = match asked(answer, more).await {
+                Err(why) | Ok((_, Err(why))) => why,
+                Ok((_, Ok(commands))) => panic!("{commands:?}"),
+            };
+            assert!(why.contains(reason), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_is_asked_in_calm_and_again_when_it_may_have_changed() {
+        let facts = |process: &str, role| Facts { run_id: Id::new(process), role, ..Facts::default() };
+        let (replica, master) = (facts("a", Role::Replica), facts("a", Role::Master));
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut asking = Asking::default();
+        let asks = |asking: &mut Asking, calm, at| {
+            let mut asks = false;
+            asking.ask_if_due(calm, after(at), || {
+                asks = true;
+                let (reports, _) = mpsc::channel(1);
+                let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 1).into());
+                Question { backend: "made-up".into(), endpoint, credentials: None, reports }
+            });
+            asks
+        };
+        assert!(!asks(&mut asking, true, 0), "nobody was heard yet");
+        asking.heard(&replica, true, after(0));
+        assert!(!asks(&mut asking, false, 1), "the group is in doubt");
+        assert!(asks(&mut asking, true, 2));
+        asking.heard(&replica, true, after(3));
+        assert!(!asks(&mut asking, true, 3), "it was asked just now");
+        asking.heard(&master, false, after(4));
+        assert!(asks(&mut asking, true, 4), "it was promoted");
+        asking.heard(&master, false, after(70));
+        assert!(!asks(&mut asking, true, 70), "nothing has happened");
+        asking.heard(&master, true, after(71));
+        assert!(asks(&mut asking, true, 71), "a new connection after a while");
+        asking.heard(&facts("b", Role::Master), true, after(72));
+        assert!(!asks(&mut asking, false, 72));
+        assert!(asks(&mut asking, false, 88), "a doubt that lasts is no reason to wait for ever");
+    }
+}

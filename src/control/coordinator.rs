@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -174,6 +173,8 @@ impl Coordinator {
                     self.endpoints.insert(report.backend.clone(), endpoint);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
+                // First, as a suspicion that is lowered under the same epoch says that the primary is still the primary.
+                self.carry_out(now);
                 let of_primary = self.group.primary() == Some(&report.backend);
                 if of_primary && self.suspect.is_some_and(|since| started >= since) {
                     self.clear_suspicion();
@@ -185,31 +186,8 @@ impl Coordinator {
         }
     }
 
-    fn hint(&mut self, hint: &Hint, now: Moment) {
-        if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
-            self.clear_suspicion();
-            return;
-        }
-        self.journal.hint(hint);
-        self.group.hint(now);
-        self.order_round(now);
-        if hint.what.is_suspicious() {
-            self.suspect.get_or_insert(now);
-            // Already raised by who sent the hint, unless an earlier suspicion was cleared while this one waited in the inbox.
-            self.link.suspected.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// Lets new sessions in again; workers look at their queues when the route is published, changed or not.
-    fn clear_suspicion(&mut self) {
-        self.suspect = None;
-        if self.link.suspected.swap(false, Ordering::SeqCst) {
-            self.route.send_modify(|_| {});
-        }
-    }
-
     /// One check of every backend at once, at most once in each `fast_interval`.
-    fn order_round(&mut self, now: Moment) {
+    pub(super) fn order_round(&mut self, now: Moment) {
         self.round_asked = now;
         let earliest = self.round_at + self.config.check.fast_interval;
         self.round_due = Some(self.round_due.unwrap_or(earliest).min(earliest).max(now));

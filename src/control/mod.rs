@@ -7,6 +7,7 @@
 //! | [`probe`] | one task a backend that asks for the facts |
 //! | `asking` | what a backend's commands do |
 //! | `login` | AUTH |
+//! | `suspicion` | what traffic noticed |
 //! | `wire` | a question and its answer on one connection |
 //! | `extent` | where a long answer ends |
 //! | [`resolve`] | host names |
@@ -22,6 +23,7 @@ mod login;
 pub mod probe;
 pub mod resolve;
 mod snapshot;
+mod suspicion;
 mod wire;
 
 pub use handle::{GroupHandle, spawn};

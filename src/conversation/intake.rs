@@ -242,7 +242,9 @@ impl Conversation {
     /// What has come in is no whole request yet. A large one is passed on as it comes.
     fn open_large(&mut self, turn: &mut Turn<'_>) {
         let incoming = self.queue.incoming();
-        if self.queue.is_open() || incoming.len() <= KEPT_BYTES_MAX {
+        // What was announced counts: a server that does not take so much says so at once.
+        let size = self.requests.announced().saturating_add(incoming.len() as u64);
+        if self.queue.is_open() || size <= KEPT_BYTES_MAX as u64 {
             return;
         }
         let mut words = arguments(incoming);
@@ -256,7 +258,7 @@ impl Conversation {
         } else if !is_whole_needed {
             self.note_write(command);
             self.queue.open(What::Client(command), false, turn.now);
-        } else if self.queue.incoming().len() > STATE_BYTES_MAX {
+        } else if size > STATE_BYTES_MAX as u64 {
             let error = format!("-ERR mainstay: such a command may have at most {STATE_BYTES_MAX} bytes\r\n");
             self.settle_new(What::Client(command), error.into_bytes(), turn);
             self.swallowing = true;

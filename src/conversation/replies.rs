@@ -62,7 +62,7 @@ impl Conversation {
                 return Ok(Next::DropUpstream(None));
             }
             if self.doubt.as_ref().is_some_and(|doubt| doubt.stays) {
-                self.believe(turn);
+                return self.believe(turn);
             }
         }
         Ok(Next::Continue)
@@ -78,7 +78,14 @@ impl Conversation {
             };
             let end = scanned.map_or(bytes.len(), |length| at + length);
             let course = match self.frame {
-                Frame::Fresh => self.course(&bytes[at..end], scanned.is_some(), turn),
+                Frame::Fresh => {
+                    if self.queue.awaited().is_none() {
+                        // The frame may be passed on by itself: behind what came before it.
+                        pass(turn.outlet, &bytes[passing..at]);
+                        passing = at;
+                    }
+                    self.course(&bytes[at..end], scanned.is_some(), turn)
+                }
                 Frame::Held => {
                     let mut held = std::mem::take(&mut self.holding);
                     held.extend_from_slice(&bytes[at..end]);

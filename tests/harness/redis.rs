@@ -1,7 +1,7 @@
 //! A real Redis (or Valkey: set `MAINSTAY_TEST_REDIS` to its path) on a free port, in a folder of its own.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ pub struct Redis {
     pub host: &'static str,
     /// The process; replaced by a restart.
     pub process: Process,
+    program: PathBuf,
     lines: Vec<String>,
     dir: TempDir,
 }
@@ -32,12 +33,22 @@ impl Redis {
 
     /// The same on another address of this machine.
     pub fn start_at(host: &'static str, lines: &[&str]) -> Self {
+        let program = std::env::var_os("MAINSTAY_TEST_REDIS").unwrap_or_else(|| "redis-server".into());
+        Self::start_server(Path::new(&program), host, lines)
+    }
+
+    /// The same of another server's program.
+    pub fn start_program(program: &Path, lines: &[&str]) -> Self {
+        Self::start_server(program, "127.0.0.1", lines)
+    }
+
+    fn start_server(program: &Path, host: &'static str, lines: &[&str]) -> Self {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         // Between choosing a port and listening on it another process may take it: then try the next one.
         for _ in 0..5 {
             let (dir, port) = (tempfile::tempdir().expect("a folder for temporary files"), free_port());
-            let process = spawn(dir.path(), host, port, &lines);
-            let mut server = Self { port, host, process, lines: lines.clone(), dir };
+            let process = spawn(program, dir.path(), host, port, &lines);
+            let mut server = Self { port, host, process, program: program.to_owned(), lines: lines.clone(), dir };
             if server.answers() {
                 return server;
             }
@@ -154,7 +165,7 @@ impl Redis {
     #[track_caller]
     pub fn start_again(&mut self) {
         self.process.kill9();
-        self.process = spawn(self.dir.path(), self.host, self.port, &self.lines);
+        self.process = spawn(&self.program, self.dir.path(), self.host, self.port, &self.lines);
         assert!(self.answers(), "{} does not start again", self.address());
     }
 
@@ -213,10 +224,9 @@ impl Redis {
     }
 }
 
-fn spawn(dir: &Path, host: &str, port: u16, lines: &[String]) -> Process {
+fn spawn(program: &Path, dir: &Path, host: &str, port: u16, lines: &[String]) -> Process {
     let text = format!("{ALWAYS}port {port}\nbind {host}\n{}\n", lines.join("\n"));
     fs::write(dir.join("redis.conf"), text).expect("the folder can be written");
-    let program = std::env::var_os("MAINSTAY_TEST_REDIS").unwrap_or_else(|| "redis-server".into());
     let output = File::create(dir.join("output")).expect("the folder can be written");
     Process::spawn(Process::command(program).arg("redis.conf").current_dir(dir).stdout(output))
 }

@@ -19,10 +19,11 @@ pub struct World {
     pub clock: Clock,
     /// Changes of the primary so far.
     pub failovers: Vec<Failover>,
+    /// The first to end: it would warn that the servers are gone.
+    mainstay: Option<Mainstay>,
     servers: Vec<Redis>,
     primary: usize,
     sentinels: Option<Sentinels>,
-    mainstay: Option<Mainstay>,
     crowd: Option<Crowd>,
     manners: Manners,
 }

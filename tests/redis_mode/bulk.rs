@@ -19,7 +19,8 @@ fn half_a_gibibyte_streams_in_both_directions_through_little_memory() {
     const BYTES: usize = 512 << 20;
     let _alone = alone();
     let server = Redis::start(&[]);
-    let mainstay = redis_mode([&server]).start_on(&server);
+    // Who stores half a gibibyte answers nobody meanwhile.
+    let mainstay = redis_mode([&server]).check("timeout = \"20s\"").start_on(&server);
     let mut client = mainstay.client();
     client.must(&["PING"]);
     let before = mainstay.process.memory();

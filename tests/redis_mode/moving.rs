@@ -178,12 +178,11 @@ fn monitor_passes_bytes_from_then_on_and_is_cut_at_a_failover() {
     assert_eq!(watcher.must(&["MONITOR"]), Reply::ok());
     mainstay.client().must(&["SET", "seen", "yes"]);
     wait_until(PATIENCE, "it is seen", || watcher.reply(PATIENCE).is_ok_and(|line| line.text().contains("seen")));
-    assert_eq!(mainstay.metric("mainstay_pinned_sessions", &[r#"reason="opaque""#]), 1.0);
+    let opaque = || mainstay.metric("mainstay_pinned_sessions", &[r#"reason="opaque""#]);
+    wait_until(PATIENCE, "it is counted", || opaque() == 1.0);
     family[0].failover_to(&family[1]);
     assert_ne!(watcher.end(PATIENCE), Gone::Silent);
-    wait_until(PATIENCE, "it is not counted any more", || {
-        mainstay.metric("mainstay_pinned_sessions", &[r#"reason="opaque""#]) == 0.0
-    });
+    wait_until(PATIENCE, "it is not counted any more", || opaque() == 0.0);
 }
 
 #[test]

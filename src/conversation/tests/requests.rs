@@ -55,7 +55,7 @@ fn a_refusal_is_passed_on_when_the_primary_did_not_change() {
     talk.say("SET a 1; GET a; PUBLISH c m");
     talk.sends();
     talk.answers("-NOREPLICAS Not enough good replicas to write.\r\n$1\r\n0\r\n");
-    talk.turn(|conversation, turn| conversation.primary_stays(turn));
+    assert_eq!(talk.turn(Conversation::primary_stays), Ok(Next::Continue));
     assert_eq!(talk.hears(), "", "one is still awaited");
     talk.answers(":0\r\n");
     assert_eq!(talk.hears(), "-NOREPLICAS Not enough good replicas to write.\r\n");
@@ -248,7 +248,7 @@ fn a_large_request_streams_and_is_not_asked_again() {
     let mut talk = Talk::attached();
     let half = vec![b'x'; 300_000];
     talk.turn(|conversation, turn| conversation.client_said(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$600000\r\n", turn)).expect("fine");
-    assert!(talk.conversation.pending().is_empty(), "it may be small");
+    assert!(!talk.conversation.pending().is_empty(), "it is announced to be large");
     talk.turn(|conversation, turn| conversation.client_said(&half, turn)).expect("fine");
     assert!(talk.conversation.pending().len() > half.len() && !talk.conversation.accepts());
     talk.conversation.wrote(talk.conversation.pending().len());
@@ -260,4 +260,16 @@ fn a_large_request_streams_and_is_not_asked_again() {
     talk.say("GET a");
     talk.move_on();
     assert_eq!(talk.sends(), "GET a");
+}
+
+#[test]
+fn a_length_that_the_server_does_not_take_is_refused_by_the_server() {
+    let mut talk = Talk::attached();
+    let announced = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2000000000\r\n";
+    talk.turn(|conversation, turn| conversation.client_said(announced, turn)).expect("only the server knows its limit");
+    assert_eq!(talk.conversation.pending(), announced);
+    talk.conversation.wrote(announced.len());
+    let refusal = b"-ERR Protocol error: invalid bulk length\r\n";
+    let close = talk.turn(|conversation, turn| conversation.upstream_said(refusal, turn)).expect_err("the server closes");
+    assert_eq!((talk.hears().as_bytes(), close.fault), (&refusal[..], Fault::Upstream));
 }

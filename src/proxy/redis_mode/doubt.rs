@@ -30,24 +30,23 @@ impl Doubt {
 
     /// Is it settled that the primary stays? Never longer in doubt than a client may be held.
     pub fn is_settled(&mut self, lanes: &Lanes, epoch: Epoch, now: Moment) -> bool {
-        if now >= self.since + lanes.hold_window() {
-            return true;
-        }
+        // In this order: control lowers a suspicion after it has let the epoch pass.
+        let suspected = lanes.is_suspected();
         if lanes.link.fence.epoch() != epoch {
             // It passed; the lanes are about to say so.
             return false;
         }
-        if self.told != Told::NotYet && !lanes.is_suspected() {
+        if now >= self.since + lanes.hold_window() {
+            return true;
+        }
+        if self.told != Told::NotYet && !suspected {
             if self.told == Told::Looks {
                 return true;
             }
             self.told = Told::NotYet;
         }
-        if self.told == Told::NotYet {
-            let already = lanes.is_suspected();
-            if lanes.hint(epoch, Noticed::Error(self.code)) {
-                self.told = if already { Told::LooksAlready } else { Told::Looks };
-            }
+        if self.told == Told::NotYet && lanes.hint(epoch, Noticed::Error(self.code)) {
+            self.told = if suspected { Told::LooksAlready } else { Told::Looks };
         }
         false
     }

@@ -147,6 +147,11 @@ impl RequestScanner {
         matches!(self.state, State::Between)
     }
 
+    /// Bytes of the present argument that were announced and are still to come.
+    pub fn announced(&self) -> u64 {
+        if let State::Body = self.state { self.body } else { 0 }
+    }
+
     fn begin_line(&mut self, state: State) {
         self.state = state;
         self.line = 0;
