@@ -127,13 +127,17 @@ impl Conversation {
         let What::Client(Command { kind: Kind::Blocking(at), .. }) = front.what else { return };
         self.asked_id = true;
         prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
-        let elapsed = turn.now.since(front.asked);
+        let sequence = self.queue.sequence(0);
+        // Its words tell what remained when it was last reworded.
+        let worded = self.worded.filter(|(reworded, _)| *reworded == sequence).map_or(front.asked, |(_, when)| when);
+        let elapsed = turn.now.since(worded);
         if front.started || elapsed > BLOCKED_AFTER {
             let words: Vec<Bytes> = arguments(self.queue.bytes_of(0)).map(|word| Box::from(&word[..])).collect();
             // Where a stream stood counts only for what did start to read.
             let ends = if front.started { &self.stream_ends[..] } else { &[] };
             let reworded = blocking::reworded(at, &words, elapsed, ends);
             self.queue.reword_first(&reworded);
+            self.worded = Some((sequence, turn.now));
         }
     }
 
