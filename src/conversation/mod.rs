@@ -201,6 +201,8 @@ pub struct Conversation {
     backlog: u64,
     id: Id,
     asked_id: bool,
+    /// Which blocking command was asked in other words, and when.
+    worded: Option<(u64, Moment)>,
     losses: u8,
 
     // What it says.

@@ -55,7 +55,7 @@ fn a_refusal_is_passed_on_when_the_primary_did_not_change() {
     talk.say("SET a 1; GET a; PUBLISH c m");
     talk.sends();
     talk.answers("-NOREPLICAS Not enough good replicas to write.\r\n$1\r\n0\r\n");
-    talk.turn(|conversation, turn| conversation.primary_stays(turn));
+    assert_eq!(talk.turn(Conversation::primary_stays), Ok(Next::Continue));
     assert_eq!(talk.hears(), "", "one is still awaited");
     talk.answers(":0\r\n");
     assert_eq!(talk.hears(), "-NOREPLICAS Not enough good replicas to write.\r\n");
@@ -135,10 +135,16 @@ fn a_blocked_client_is_asked_again_with_the_time_that_remains() {
     assert_eq!(talk.sends(), "CLIENT ID");
     talk.answers(":5\r\n");
     assert_eq!(talk.sends(), "BRPOP q 6.000");
+    talk.now = Moment::from_millis(7000);
+    talk.lost().expect("blocked");
+    talk.move_on();
+    talk.sends();
+    talk.answers(":6\r\n");
+    assert_eq!(talk.sends(), "BRPOP q 4.000", "what had passed before is not counted twice");
     talk.answers("*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
     assert_eq!(talk.hears(), "*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
     assert_eq!(talk.sends(), "SET a 1");
-    assert_eq!(talk.heard.retried, ["blocked"]);
+    assert_eq!(talk.heard.retried, ["blocked", "blocked"]);
 }
 
 #[test]
