@@ -56,6 +56,8 @@ impl Conversation {
         if ghost.is_some() {
             self.transaction = None;
         }
+        // What began here and goes on: everything behind its MULTI is settled already.
+        let running = self.intake.ghost;
         self.intake = intake::Intake { in_multi: self.transaction.is_some(), ghost };
         let mut replies = Vec::new();
         let requests: Vec<(usize, Command, Vec<Bytes>)> = self
@@ -82,6 +84,9 @@ impl Conversation {
         }
         for (index, reply) in replies {
             self.settle(index, reply);
+        }
+        if running.is_some() {
+            self.intake = intake::Intake { in_multi: false, ghost: running };
         }
     }
 
@@ -282,11 +287,11 @@ impl Conversation {
             let reply = match (command.kind, &mut self.transaction) {
                 (Kind::Quit, _) => break,
                 (Kind::Discard, transaction @ Some(_)) => {
-                    *transaction = None;
+                    (*transaction, self.broken) = (None, false);
                     b"+OK\r\n".to_vec()
                 }
                 (Kind::Exec, transaction @ Some(_)) => {
-                    *transaction = None;
+                    (*transaction, self.broken) = (None, false);
                     format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
                 }
                 (_, Some(transaction)) => {
@@ -299,7 +304,7 @@ impl Conversation {
         }
         self.swallowing |= self.queue.is_open();
         self.queue.abandon_open();
-        self.intake = intake::Intake { in_multi: self.transaction.is_some(), ghost: None };
+        self.intake.in_multi = self.transaction.is_some();
         self.emit(turn);
     }
 

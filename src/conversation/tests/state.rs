@@ -199,3 +199,31 @@ fn resp2_messages_are_told_from_replies() {
     assert_eq!(talk.heard.answered, 4, "an ordinary reply now");
     assert_eq!(talk.conversation.pin(), None);
 }
+
+#[test]
+fn a_transaction_that_mainstay_answers_itself_goes_on_over_a_move_and_over_a_refusal() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Gone), Ok(Withdrawn::Drop));
+    talk.say("GET x; MULTI; SET a 1");
+    talk.move_on();
+    talk.say("SET b 2; EXEC; MULTI");
+    assert_eq!(talk.sends(), "GET x; MULTI");
+    talk.hears();
+    talk.answers("$1\r\n1\r\n+OK\r\n");
+    assert_eq!(talk.hears(), "$1\r\n1\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*-1\r\n+OK\r\n");
+
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Gone), Ok(Withdrawn::Drop));
+    talk.say("GET x; MULTI; SET a 1");
+    talk.hears();
+    talk.turn(|conversation, turn| conversation.refuse("none", turn));
+    assert_eq!(talk.hears(), "-MASTERDOWN mainstay: none\r\n+OK\r\n+QUEUED\r\n");
+    talk.say("SET b 2; EXEC");
+    assert_eq!(talk.hears(), "+QUEUED\r\n*-1\r\n");
+}
