@@ -42,6 +42,8 @@ pub(super) struct Queue {
     /// The first that may not be sent yet.
     ready_next: usize,
     awaited: usize,
+    /// So many at the front must have succeeded before anything behind them is sent.
+    gate: usize,
 }
 
 impl Default for Queue {
@@ -60,6 +62,7 @@ impl Default for Queue {
             next_at: 0,
             ready_next: 0,
             awaited: 0,
+            gate: 0,
         }
     }
 }
@@ -182,6 +185,9 @@ impl Queue {
     #[inline]
     pub(super) fn advance(&mut self) {
         while let Some(request) = self.requests.get(self.ready_next) {
+            if self.gate > 0 && self.ready_next == self.gate {
+                return;
+            }
             if request.stage == Stage::Waiting {
                 let behind_barrier = self.ready_next > 0 && self.requests[self.ready_next - 1].barrier;
                 if behind_barrier || request.barrier && (self.ready_next > 0 || request.is_never_sent()) {
@@ -303,6 +309,7 @@ impl Queue {
         self.next = self.next.saturating_sub(1);
         self.ready_next = self.ready_next.saturating_sub(1);
         self.awaited = self.awaited.saturating_sub(1);
+        self.gate = self.gate.saturating_sub(1);
         self.compact();
         Some(request)
     }
@@ -335,7 +342,8 @@ impl Queue {
         }
     }
 
-    /// Puts requests before all others. Everything has to be rewound.
+    /// Puts requests before all others. Everything has to be rewound. What is behind the last one that replays something waits until that
+    /// has succeeded: it must not run in another database, or out of its transaction.
     pub(super) fn put_first(&mut self, own: &[(Own, bool, Vec<u8>)], asked: Moment) {
         let mut bytes: Vec<u8> = own.iter().flat_map(|(_, _, bytes)| bytes).copied().collect();
         bytes.extend_from_slice(&self.bytes[self.head - self.base..]);
@@ -348,6 +356,8 @@ impl Queue {
             self.requests.push_front(request);
             self.first -= 1;
         }
+        let replays = |own: &Own| matches!(own, Own::State | Own::Subscriptions(_) | Own::Queued);
+        self.gate = own.iter().rposition(|(own, ..)| replays(own)).map_or(0, |last| last + 1);
         self.rewind();
     }
 
