@@ -313,11 +313,11 @@ impl Conversation {
             let reply = match (command.kind, &mut self.transaction) {
                 (Kind::Quit, _) => break,
                 (Kind::Discard, transaction @ Some(_)) => {
-                    *transaction = None;
+                    (*transaction, self.broken) = (None, false);
                     b"+OK\r\n".to_vec()
                 }
                 (Kind::Exec, transaction @ Some(_)) => {
-                    *transaction = None;
+                    (*transaction, self.broken) = (None, false);
                     format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
                 }
                 (_, Some(transaction)) => {
