@@ -42,6 +42,9 @@ pub(super) struct Queue {
     /// The first that may not be sent yet.
     ready_next: usize,
     awaited: usize,
+    /// So many at the front were put there. What is behind them waits until they are answered: refused, they would make something else
+    /// of it, or have it asked twice.
+    put_first: usize,
 }
 
 impl Default for Queue {
@@ -60,6 +63,7 @@ impl Default for Queue {
             next_at: 0,
             ready_next: 0,
             awaited: 0,
+            put_first: 0,
         }
     }
 }
@@ -183,6 +187,9 @@ impl Queue {
     pub(super) fn advance(&mut self) {
         while let Some(request) = self.requests.get(self.ready_next) {
             if request.stage == Stage::Waiting {
+                if self.put_first > 0 && self.ready_next >= self.put_first {
+                    return;
+                }
                 let behind_barrier = self.ready_next > 0 && self.requests[self.ready_next - 1].barrier;
                 if behind_barrier || request.barrier && (self.ready_next > 0 || request.is_never_sent()) {
                     return;
@@ -303,6 +310,7 @@ impl Queue {
         self.next = self.next.saturating_sub(1);
         self.ready_next = self.ready_next.saturating_sub(1);
         self.awaited = self.awaited.saturating_sub(1);
+        self.put_first = self.put_first.saturating_sub(1);
         self.compact();
         Some(request)
     }
@@ -348,6 +356,7 @@ impl Queue {
             self.requests.push_front(request);
             self.first -= 1;
         }
+        self.put_first = own.len();
         self.rewind();
     }
 
