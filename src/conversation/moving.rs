@@ -352,6 +352,7 @@ impl Conversation {
     ) {
         use super::replies::Tone;
         let effect = self.take_effect();
+        self.forget_stream_ends(command);
         let in_transaction = self.transaction.is_some();
         if let (Some(transaction), false) = (&mut self.transaction, matches!(command.kind, Kind::Exec | Kind::Discard)) {
             match tone {
