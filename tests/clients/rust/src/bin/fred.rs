@@ -73,8 +73,12 @@ impl Each for Fred {
     }
 
     async fn brpop(&self, list: &str, seconds: f64) -> Result<Option<String>> {
-        let popped: Option<(String, String)> = self.0.brpop(list, seconds).await?;
-        Ok(popped.map(|(_, element)| element))
+        match self.0.brpop::<(String, String), _>(list, seconds).await {
+            Ok((_, element)) => Ok(Some(element)),
+            // Its word for nil; our own deadline is twenty times as long.
+            Err(error) if *error.kind() == ErrorKind::Timeout => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn publish(&self, channel: &str, value: &str) -> Result<()> {
