@@ -26,6 +26,17 @@ pub fn judge(evidence: &Evidence, history: &History, verdict: &mut Verdict) {
         };
         match errors(reply) {
             Some(_) => verdict.fault(Kind::Error, told("was answered")),
+            None if std::env::var("HISTORIES_DUMP").is_ok()
+                && !fits(history, &event.request, reply, during || watch_is_old(evidence, history, event)) =>
+            {
+                for event in history.events.iter().filter(|other| other.batch == event.batch) {
+                    let words: Vec<String> =
+                        event.request.words(history.client).iter().map(|word| word.chars().take(30).collect()).collect();
+                    let reply: String = format!("{:?}", event.outcome).chars().take(100).collect();
+                    println!("{:.4} {words:?} -> {reply}", event.done as f64 / 1e6);
+                }
+                panic!("{who}");
+            }
             None if !fits(history, &event.request, reply, during || watch_is_old(evidence, history, event)) => {
                 verdict.fault(Kind::Swapped, told("cannot be answered"));
             }
