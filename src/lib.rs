@@ -25,7 +25,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`config`] | the configuration, as written and as meant; every fault with its place |
-//! | [`resp`] | bytes only: INFO texts and error replies |
+//! | [`resp`] | bytes only: where frames end, what commands do, INFO texts and error replies |
 //! | [`route`] | the words that control, proxy and admin share: Route, Fence, Hint, status |
 //! | [`metrics`] | every metric, registered once |
 //! | [`topology`] | pure decisions over facts and time: who is primary |
@@ -46,6 +46,7 @@
 //! | 2 rivals and how they become eligible again | `topology/rivals.rs` |
 //! | 3a proof of succession | `topology/lineage.rs` |
 //! | 4 when a primary is lost | `topology/loss.rs` |
+//! | what a command does, and whether it may be asked again | `resp/command/`, asked of the server in `control/asking.rs` |
 //! | 5 hints | seen in `resp/reply.rs`, `resp/command.rs` and `proxy/splice.rs`, answered in `control/coordinator.rs` |
 //! | 6 every decision can be explained | `topology/history.rs`, `control/snapshot.rs`, `control/journal.rs` |
 //! | epoch, withdraw and grant | `topology/group.rs`, carried out by `control/coordinator.rs` |

@@ -5,11 +5,13 @@
 
 mod clock;
 mod fence;
+mod login;
 mod status;
 mod wall;
 
 pub use clock::Moment;
 pub use fence::{Epoch, Fence, Passage};
+pub use login::Login;
 pub use status::*;
 pub use wall::rfc3339;
 
@@ -73,6 +75,8 @@ pub struct Primary {
     pub takes_new: bool,
     /// What its commands do, as it said itself, or as shipped with mainstay.
     pub commands: Arc<Commands>,
+    /// Who mainstay is to it.
+    pub login: Option<Arc<Login>>,
 }
 
 /// Why a group has no primary.

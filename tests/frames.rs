@@ -3,7 +3,9 @@
 
 #[path = "fuzz/checks/mod.rs"]
 mod checks;
+mod harness;
 mod frames {
     pub mod hostile;
     pub mod made_up;
+    pub mod on_redis;
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis_protocol::resp2::decode::decode;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use super::coordinator::AbortOnDrop;
@@ -31,6 +31,9 @@ const AGAIN_AFTER: Duration = Duration::from_secs(60);
 const PUT_OFF_MAX: Duration = Duration::from_secs(15);
 /// Redis 7 answers with 90 KB, and modules add to it.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// One answer at a time is read, whichever group it is for: the others wait, and not the checks.
+static READING: Semaphore = Semaphore::const_new(1);
 
 /// When one backend is to be asked.
 #[derive(Default)]
@@ -122,7 +125,8 @@ impl Question {
             Ok(Err(text)) => return Ok((process, Err(format!("to COMMAND it said \"{}\"", excerpt(&text))))),
             Err(fault) => return Err(said(fault)),
         };
-        // On another thread: it takes as long as some thirty checks do.
+        // On another thread, and one at a time: it takes as long as some checks do, and at the start every backend is asked at once.
+        let _turn = READING.acquire().await;
         let read = tokio::task::spawn_blocking(move || match decode(&reply) {
             Ok(Some((frame, _))) => Commands::from_reply(&frame).map_err(|why| format!("of its reply to COMMAND: {why}")),
             Ok(None) | Err(_) => Err("its reply to COMMAND is no RESP2".to_owned()),

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::asking::Told;
 use super::journal::Journal;
+use super::login;
 use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
 use super::snapshot;
@@ -321,7 +322,8 @@ impl Coordinator {
                 let backend = self.group.backends().iter().find(|backend| backend.name == *name);
                 let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
                 let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
-                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands })
+                let login = self.config.credentials.as_ref().map(login::of);
+                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands, login })
             }
             None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
         };

@@ -1,8 +1,17 @@
 //! Saying who mainstay is, and not repeating the password when a server does.
 
+use std::sync::Arc;
+
 use super::wire::{Fault, Reply, Wire, excerpt, outcome_of_error};
 use crate::config::Credentials;
+use crate::route::Login;
 use crate::topology::Outcome;
+
+/// The same for the data path.
+pub(super) fn of(credentials: &Credentials) -> Arc<Login> {
+    let Credentials { username, password } = credentials;
+    Arc::new(Login { username: username.clone(), password: password.expose().to_owned() })
+}
 
 /// AUTH, where there is something to say. `Some` is why the server refused.
 pub(super) async fn log_in(wire: &mut Wire, credentials: Option<&Credentials>) -> Result<Option<Outcome>, Fault> {

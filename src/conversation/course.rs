@@ -66,6 +66,8 @@ impl Conversation {
         };
         let Some(request) = self.queue.get(index).copied() else { return Ok(Course::Pass(Role::Push)) };
         match request.what {
+            // Not the first: it is asked again with what was refused before it.
+            What::Own(_) if self.doubt.is_some() => Ok(Course::Swallow(Role::Kept(Stage::Again))),
             What::Own(own) => self.own_course(own, frame, may_wait),
             What::Client(_) if first == b'-' && may_wait => Ok(Course::More),
             What::Client(command) if first == b'-' => self.error_course(index, request, command, frame),
@@ -120,7 +122,9 @@ impl Conversation {
     }
 
     fn own_course(&mut self, own: Own, frame: &[u8], may_wait: bool) -> Result<Course, Stop> {
-        let done = Ok(Course::Swallow(Role::Reply(Tone::Good)));
+        // Behind a refused request it is not the first in the queue: it is done with in its turn, and asked anew where it is needed.
+        let role = if self.doubt.is_some() { Role::Kept(Stage::Settled) } else { Role::Reply(Tone::Good) };
+        let done = Ok(Course::Swallow(role));
         if frame[0] == b'-' && may_wait {
             return Ok(Course::More);
         }

@@ -48,6 +48,8 @@ impl Conversation {
 
     /// What the next primary cannot answer rightly is answered here: what was watched, cursors of another server, WAIT.
     fn reconsider(&mut self) {
+        // Answered here since its MULTI, and its EXEC has not come yet: what waits was asked before it.
+        let ongoing = self.intake.ghost;
         let ghost = match &self.transaction {
             Some(_) if self.broken => Some(Ghost::Nil),
             Some(transaction) if transaction.dirty => Some(Ghost::Abort),
@@ -82,6 +84,9 @@ impl Conversation {
         }
         for (index, reply) in replies {
             self.settle(index, reply);
+        }
+        if ongoing.is_some() {
+            self.intake = intake::Intake { in_multi: false, ghost: ongoing };
         }
     }
 
@@ -299,7 +304,7 @@ impl Conversation {
         }
         self.swallowing |= self.queue.is_open();
         self.queue.abandon_open();
-        self.intake = intake::Intake { in_multi: self.transaction.is_some(), ghost: None };
+        self.intake.in_multi = self.transaction.is_some();
         self.emit(turn);
     }
 

@@ -144,7 +144,8 @@ impl Conversation {
     #[inline]
     fn completed(&mut self, role: Role, turn: &mut Turn<'_>) -> bool {
         match role {
-            Role::Push => return false,
+            // What had its turn meanwhile goes first: the next reply is the first request's.
+            Role::Push => {}
             Role::Reply(tone) => self.finish(tone, turn),
             Role::Confirmation => {
                 self.confirmed += 1;
@@ -178,10 +179,10 @@ impl Conversation {
     /// The first request has its reply.
     #[inline]
     fn finish(&mut self, tone: Tone, turn: &mut Turn<'_>) {
-        self.losses = 0;
         let Some(request) = self.queue.get(0).copied() else { return };
         match request.what {
             What::Client(command) => {
+                self.losses = 0;
                 if command.kind != Kind::Plain || self.transaction.is_some() {
                     self.apply(request, command, tone, turn);
                 }

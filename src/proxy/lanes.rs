@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::Notify;
+use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::local::{Local, TICK};
@@ -25,6 +26,7 @@ use super::policy::{Admission, Policy, admission};
 use super::redis_mode::Remarks;
 use super::session::{Session, Verdict};
 use super::transport::Stream;
+use super::unblock::Unblock;
 use super::upstream;
 use crate::conversation::Scripts;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
@@ -63,6 +65,8 @@ pub struct Lanes {
     pub scripts: RefCell<Scripts>,
     /// Redis mode: what is said of sessions in the log.
     pub remarks: Remarks,
+    /// Sessions that are blocked at the primary that is being left, by CLIENT ID, and how one of them was connected.
+    blocked: RefCell<Option<(Arc<Policy>, Vec<u64>)>>,
     /// Those that want to be polled on the next tick.
     reminders: RefCell<Vec<Rc<Session>>>,
     stopping: Cell<bool>,
@@ -90,6 +94,7 @@ impl Lanes {
             commands: RefCell::new(Commands::shipped()),
             scripts: RefCell::default(),
             remarks: Remarks::default(),
+            blocked: RefCell::default(),
             reminders: RefCell::default(),
             stopping: Cell::new(false),
             finished: Notify::new(),
@@ -128,11 +133,21 @@ impl Lanes {
         if let Ok(primary) = &route.primary {
             *self.commands.borrow_mut() = primary.commands.clone();
         }
-        *self.route.borrow_mut() = route;
+        let before = self.route.replace(route);
         self.each(|session| session.follow(self, epoch, left)).await;
         self.link.fence.acknowledge(self.local.index, epoch);
         self.link.acknowledged.notify_one();
         self.pump();
+        if let (Some((policy, ids)), Ok(primary)) = (self.blocked.take(), &before.primary) {
+            let (group, endpoint, login) = (self.link.name.clone(), primary.endpoint.clone(), primary.login.clone());
+            spawn_local(Unblock { group, endpoint, login, policy, ids }.run());
+        }
+    }
+
+    /// A session is blocked at the primary that is being left: it is ended there when all have been asked.
+    pub fn unblock(&self, id: u64, policy: &Arc<Policy>) {
+        let mut blocked = self.blocked.borrow_mut();
+        blocked.get_or_insert_with(|| (policy.clone(), Vec::new())).1.push(id);
     }
 
     /// Walks the slab in slices. Sessions that enter meanwhile belong to the present route already.

@@ -13,6 +13,7 @@
 //! | [`tcp_mode`] | a session in tcp mode until it is spliced: park, attach |
 //! | [`redis_mode`] | a session in redis mode: a conversation, and an upstream where it needs one |
 //! | [`splice`] | bytes between client and upstream, fence and hints on the way |
+//! | [`unblock`] | ends blocking commands on a primary that was replaced |
 //! | [`upstream`] | connecting to a backend |
 //! | [`transport`] | TCP and unix sockets in one enum, with abort and lingering close |
 
@@ -27,5 +28,6 @@ pub mod splice;
 pub mod tally;
 pub mod tcp_mode;
 pub mod transport;
+pub mod unblock;
 pub mod upstream;
 pub mod worker;

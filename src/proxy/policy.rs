@@ -71,6 +71,7 @@ mod tests {
             endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
             takes_new,
             commands: Commands::shipped(),
+            login: None,
         })
     }
 

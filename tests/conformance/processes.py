@@ -26,8 +26,6 @@ name = "suite"
 backends = ["{server}"]
 
 [group.check]
-# The suite counts commands (INFO commandstats, MONITOR, LATENCY) and connections: mainstay asks as rarely as it may.
-interval = "1h"
 # CLIENT PAUSE and scripts stop every answer for seconds, and that must not count as a failed check,
 timeout = "1m"
 # nor a row of failed checks as the end of the primary.

@@ -1,5 +1,7 @@
 //! From one primary to the next, unnoticed.
 
+use std::collections::BTreeSet;
+
 use crate::harness::expected::*;
 use crate::harness::*;
 use crate::{REDIS_MODE, demote, held, redis_mode, send, upstreams};
@@ -123,20 +125,32 @@ fn a_blocked_client_goes_on_waiting_at_the_next_primary() {
     assert_eq!(worker.reply(PATIENCE).expect("the job").items()[1], Reply::bulk("one"));
 }
 
+/// The one that a client is blocked at lives on and does not know that it was replaced.
 #[test]
 fn a_blocked_client_is_taken_from_a_primary_that_lives_on_beside_its_successor() {
-    let family = Redis::family(1);
-    let mainstay = redis_mode(&family).expecting(&[CONFLICT]).start_on(&family[0]);
-    let mut worker = mainstay.client();
-    worker.must(&["PING"]);
-    send(&mut worker, &["BRPOP", "jobs", "30"]);
-    wait_until(PATIENCE, "it is blocked", || family[0].info("blocked_clients") == "1");
-    family[1].promote();
-    mainstay.wait_for_primary(&family[1].address());
-    wait_until(PATIENCE, "it is blocked there", || family[1].info("blocked_clients") == "1");
-    wait_until(PATIENCE, "and no longer here", || family[0].info("blocked_clients") == "0");
-    mainstay.client().must(&["LPUSH", "jobs", "one"]);
-    assert_eq!(worker.reply(PATIENCE).expect("the job").items()[1], Reply::bulk("one"));
+    let old = Redis::start(&["requirepass secret"]);
+    let new = Redis::replica_of(&old, &[]);
+    let setup = redis_mode([&old, &new]).group("password_env = \"REDIS_PASSWORD\"").environment("REDIS_PASSWORD", "secret");
+    let mainstay = setup.expecting(&[CONFLICT]).start_on(&old);
+    let mut workers: Vec<Client> = (0..20).map(|_| mainstay.client()).collect();
+    for worker in &mut workers {
+        worker.must(&["AUTH", "secret"]);
+        send(worker, &["BRPOP", "jobs", "30"]);
+    }
+    wait_until(PATIENCE, "they are blocked", || old.info("blocked_clients") == "20");
+    new.promote();
+    mainstay.wait_for_primary(&new.address());
+    wait_until(PATIENCE, "they are blocked there", || new.info("blocked_clients") == "20");
+    assert_eq!(old.info("blocked_clients"), "0");
+    let asked = old.info("cmdstat_client|unblock");
+    assert!(asked.starts_with("calls=20,"), "each was ended by name: {asked:?}");
+    for number in 0..workers.len() {
+        new.command(&["LPUSH", "jobs", &number.to_string()]);
+    }
+    let job = |worker: &mut Client| worker.reply(PATIENCE).expect("a job").items()[1].text();
+    let jobs: BTreeSet<String> = workers.iter_mut().map(job).collect();
+    assert_eq!(jobs.len(), workers.len(), "each has one of its own: {jobs:?}");
+    assert!(mainstay.metric("mainstay_retries_total", &[r#"reason="blocked""#]) >= 20.0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Conversations without sockets.
 
+mod model;
 mod requests;
 mod state;
 

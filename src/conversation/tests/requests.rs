@@ -143,6 +143,21 @@ fn a_blocked_client_is_asked_again_with_the_time_that_remains() {
 }
 
 #[test]
+fn what_mainstay_asks_behind_a_refused_request_is_asked_again_with_it() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; BRPOP q 0");
+    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
+    talk.answers(READONLY);
+    talk.answers(":77\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
+    talk.answers("+OK\r\n:5\r\n");
+    assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("BRPOP q 0", "+OK\r\n"));
+    assert_eq!(talk.conversation.blocked_as(), Some(5));
+}
+
+#[test]
 fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
     let mut talk = Talk::attached();
     talk.say("XREAD BLOCK 0 STREAMS s $");
@@ -257,4 +272,55 @@ fn a_length_that_the_server_does_not_take_is_refused_by_the_server() {
     let refusal = b"-ERR Protocol error: invalid bulk length\r\n";
     let close = talk.turn(|conversation, turn| conversation.upstream_said(refusal, turn)).expect_err("the server closes");
     assert_eq!((talk.hears().as_bytes(), close.fault), (&refusal[..], Fault::Upstream));
+}
+
+#[test]
+fn a_question_of_mainstays_own_behind_a_refused_request_is_not_taken_for_its_answer() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; BRPOP q 10");
+    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
+    talk.answers(READONLY);
+    talk.answers(":77\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1");
+    talk.answers("+OK\r\n");
+    assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("+OK\r\n", "BRPOP q 10"));
+}
+
+#[test]
+fn what_mainstay_answers_while_a_push_passes_comes_before_the_reply_behind_it() {
+    let mut talk = Talk::attached();
+    talk.say("SCAN 0");
+    talk.sends();
+    talk.answers("*2\r\n$2\r\n17\r\n*0\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("GET a");
+    talk.move_on();
+    talk.sends();
+    talk.answers("$1\r\n1\r\n");
+    talk.hears();
+    talk.answers(">2\r\n$10\r\ninvalidate\r\n");
+    talk.say("SCAN 17; GET b");
+    assert_eq!(talk.sends(), "GET b");
+    talk.turn(|conversation, turn| conversation.upstream_said(b"_\r\n$1\r\n2\r\n", turn)).expect("the session goes on");
+    let heard = talk.hears();
+    assert!(heard.starts_with(">2\r\n$10\r\ninvalidate\r\n_\r\n-ERR mainstay") && heard.ends_with("$1\r\n2\r\n"), "{heard}");
+}
+
+#[test]
+fn requests_over_which_one_upstream_after_the_other_is_lost_are_given_up_also_where_state_is_replayed() {
+    let mut talk = Talk::attached();
+    talk.say("SELECT 2");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("GET deadly");
+    for _ in 0..3 {
+        talk.sends();
+        talk.lost().expect("a read may be asked again");
+        talk.move_on();
+        assert_eq!(talk.sends(), "SELECT 2; GET deadly");
+        talk.answers("+OK\r\n");
+    }
+    talk.lost().expect_err("it may be what ends the servers");
 }

@@ -121,6 +121,26 @@ fn exec_answers_nil_also_where_the_transaction_had_begun() {
 }
 
 #[test]
+fn a_transaction_that_will_answer_nil_is_not_forgotten_in_the_next_move_or_when_the_window_ends() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("GET a; MULTI");
+    talk.hears();
+    talk.move_on();
+    talk.say("SET a 1");
+    assert_eq!(talk.sends(), "GET a", "SET is queued, for the client");
+    assert_eq!(talk.answers("$1\r\n1\r\n"), Next::Continue);
+    assert_eq!(talk.hears(), "$1\r\n1\r\n+OK\r\n+QUEUED\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.turn(|conversation, turn| conversation.refuse("none", turn));
+    talk.say("SET b 1; EXEC");
+    assert_eq!(talk.hears(), "+QUEUED\r\n*-1\r\n");
+}
+
+#[test]
 fn a_write_in_flight_behind_a_lost_exec_is_never_asked_again() {
     let mut talk = Talk::attached();
     talk.say("MULTI; SET a 2");

@@ -45,10 +45,8 @@ impl Doubt {
             }
             self.told = Told::NotYet;
         }
-        if self.told == Told::NotYet {
-            if lanes.hint(epoch, Noticed::Error(self.code)) {
-                self.told = if suspected { Told::LooksAlready } else { Told::Looks };
-            }
+        if self.told == Told::NotYet && lanes.hint(epoch, Noticed::Error(self.code)) {
+            self.told = if suspected { Told::LooksAlready } else { Told::Looks };
         }
         false
     }

@@ -83,7 +83,12 @@ impl Dialogue {
             Upstream::Live(live) if live.epoch < epoch => {
                 match self.tell(present, &[], |conversation, turn| conversation.withdraw(left, turn)) {
                     Ok(Withdrawn::Drop) => drop(self.give_up_upstream()),
-                    Ok(Withdrawn::Drain) => self.drain(present),
+                    Ok(Withdrawn::Drain) => {
+                        self.drain(present);
+                        if let Some(id) = self.conversation.blocked_as().filter(|_| left == Departure::Replaced) {
+                            present.lanes.unblock(id, &present.session.policy);
+                        }
+                    }
                     Err(close) => self.close(present, &close, CloseReason::Failover),
                 }
             }

@@ -1,0 +1,47 @@
+//! What is true after every event, and in the end.
+
+use std::collections::BTreeSet;
+
+use super::world::World;
+use crate::conversation::Conversation;
+
+/// Requests that wait are kept up to 256 KiB, then one more read comes in, behind what is kept to be asked again.
+const HELD_BYTES_MAX: usize = (256 + 64 + 64 + 64) * 1024;
+const HOLDING_BYTES_MAX: usize = 64 * 1024 + 64 * 1024;
+const SETTLED_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
+
+impl World {
+    pub(super) fn check(&mut self) {
+        self.check_bounds();
+        let log = &self.servers.last().expect("there is one").data.log;
+        let executed: BTreeSet<u32> = log.iter().copied().collect();
+        assert_eq!(executed.len(), log.len(), "a write was executed twice: {log:?}");
+        if let Some(doubled) =
+            self.ledger.effects.iter().find(|(number, times)| **times > 1 && !self.ledger.ends.contains_key(number))
+        {
+            panic!("#{} was executed {} times", doubled.0, doubled.1);
+        }
+        let missing = self.client.acknowledged.iter().find(|number| !executed.contains(number) && !self.lost.contains(number));
+        assert_eq!(missing, None, "acknowledged, and not in the data: {log:?}");
+        let denied = self.client.denied.iter().find(|number| executed.contains(number));
+        assert_eq!(denied, None, "the client was told that it was not executed: {log:?}");
+    }
+
+    fn check_bounds(&self) {
+        let Conversation { queue, settled, holding, effects, .. } = &self.conversation;
+        assert!(queue.held() <= HELD_BYTES_MAX, "{} bytes are held", queue.held());
+        assert!(holding.len() <= HOLDING_BYTES_MAX, "{} bytes of a frame", holding.len());
+        let kept: usize = settled.values().map(Vec::len).sum();
+        assert!(kept <= SETTLED_BYTES_MAX && settled.len() <= queue.len() && effects.len() <= queue.len());
+    }
+
+    /// When everything has come to rest.
+    pub(super) fn check_the_end(&mut self) {
+        self.check();
+        if self.closed.is_some() {
+            return;
+        }
+        assert!(self.client.is_answered(), "unanswered: {:?}", self.client.asked);
+        assert!(!self.client.is_in_frame(), "it ends in the middle of a frame");
+    }
+}

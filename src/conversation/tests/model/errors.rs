@@ -1,0 +1,40 @@
+//! Errors that the client may be told, and when.
+
+use super::client::{Asked, Client, Excuses};
+use super::server::{ABORTED, ABORTED_FOR, LOADING, NO_MULTI, NOREPLICAS, NOSCRIPT, READONLY, SUBSCRIBED, UNBLOCKED};
+
+const REFUSED: &str = "MASTERDOWN mainstay: ";
+
+impl Client {
+    /// Panics where nothing excuses the error.
+    pub(super) fn permit(&self, asked: &Asked, text: &str, excuses: Excuses) {
+        let name = &*asked.words[0];
+        let is_script = matches!(name, "EVAL" | "EVALSHA");
+        // What cannot be asked again is told.
+        let is_told = excuses.stays || excuses.big;
+        let permitted = match text {
+            _ if text.starts_with("MASTERDOWN mainstay: the primary was lost in the middle of this request") => asked.big,
+            _ if text.starts_with(REFUSED) => excuses.refused,
+            READONLY | NOREPLICAS | LOADING => is_told || name == "FOO.BAR" || is_script && text != READONLY || name == "WAIT",
+            UNBLOCKED => is_told,
+            NOSCRIPT => name == "EVALSHA" && !self.scripts.contains(&asked.words[1]),
+            ABORTED => self.multi.as_ref().is_some_and(|multi| multi.dirty),
+            NO_MULTI | "ERR DISCARD without MULTI" => self.multi.is_none(),
+            SUBSCRIBED => !self.subscriptions.is_empty() && self.state.proto == 2,
+            "ERR DB index is out of range" => asked.words[1] == "99",
+            "ERR WAIT cannot be used with replica instances." => name == "WAIT",
+            _ if is_script && text.starts_with(NOREPLICAS) => true,
+            _ if is_script && text.starts_with(READONLY) => is_told,
+            _ if text.starts_with("ERR mainstay: the primary changed and cursors do not move") => {
+                name == "SCAN" && excuses.moved && asked.words[1] != "0"
+            }
+            _ if text.starts_with("ERR mainstay: the primary changed after your last write") => name == "WAIT" && excuses.moved,
+            _ => match text.strip_prefix(ABORTED_FOR) {
+                Some(why) if why.starts_with(REFUSED) => excuses.refused,
+                Some(_) => is_told,
+                None => false,
+            },
+        };
+        assert!(permitted, "{asked:?} was answered {text:?}, and nothing excuses it: {excuses:?}, multi {:?}", self.multi);
+    }
+}
