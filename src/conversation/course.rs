@@ -3,7 +3,7 @@
 use super::refusal::{is_abort, refusal};
 use super::replies::{Role, Tone, broken};
 use super::request::{Own, Request, Stage, What};
-use super::{Close, Conversation, Fault, Id, Link, Next, Turn, blocking};
+use super::{Close, Conversation, Fault, Id, Link, Next, Scripts, Turn, blocking};
 use crate::resp::command::{Command, Fate, Kind};
 use crate::resp::reply;
 
@@ -68,7 +68,7 @@ impl Conversation {
         match request.what {
             // Not the first: it is asked again with what was refused before it.
             What::Own(_) if self.doubt.is_some() => Ok(Course::Swallow(Role::Kept(Stage::Again))),
-            What::Own(own) => self.own_course(own, frame, may_wait),
+            What::Own(own) => self.own_course(own, frame, may_wait, turn.scripts),
             What::Client(_) if first == b'-' && may_wait => Ok(Course::More),
             What::Client(command) if first == b'-' => self.error_course(index, request, command, frame),
             What::Client(command) if self.doubt.is_some() => self.doubted_course(index, request, command, frame, may_wait),
@@ -121,10 +121,8 @@ impl Conversation {
         }
     }
 
-    fn own_course(&mut self, own: Own, frame: &[u8], may_wait: bool) -> Result<Course, Stop> {
-        // Behind a refused request it is not the first in the queue: it is done with in its turn, and asked anew where it is needed.
-        let role = if self.doubt.is_some() { Role::Kept(Stage::Settled) } else { Role::Reply(Tone::Good) };
-        let done = Ok(Course::Swallow(role));
+    fn own_course(&mut self, own: Own, frame: &[u8], may_wait: bool, scripts: &mut Scripts) -> Result<Course, Stop> {
+        let done = Ok(Course::Swallow(Role::Reply(Tone::Good)));
         if frame[0] == b'-' && may_wait {
             return Ok(Course::More);
         }
@@ -139,8 +137,15 @@ impl Conversation {
                 let why = format!("the new primary does not accept what the one before accepted: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
-            Own::State | Own::Subscriptions(_) | Own::Queued | Own::Script => done,
-            Own::ClientId if may_wait => Ok(Course::More),
+            Own::State | Own::Subscriptions(_) | Own::Queued => done,
+            Own::Script | Own::ClientId if may_wait => Ok(Course::More),
+            Own::Script => {
+                // What was refused EVALSHA will find missing.
+                if let Some(digest) = frame.strip_prefix(b"$40\r\n").and_then(|rest| rest.strip_suffix(b"\r\n")) {
+                    scripts.loaded(digest);
+                }
+                done
+            }
             Own::ClientId => {
                 let number = frame.strip_prefix(b":").and_then(|rest| std::str::from_utf8(rest).ok()?.trim_end().parse().ok());
                 self.id = number.map_or(Id::Unknown, Id::Known);
@@ -198,8 +203,9 @@ impl Conversation {
                 now_in_multi = true;
                 again
             }
-            (Kind::Exec, true) => {
-                Err(Stop::Close(broken("a transaction behind a refused command was executed by a demoted server")))
+            (Kind::Exec, true) if request.whole && self.only_reads_before(index) => {
+                now_in_multi = false;
+                again
             }
             (Kind::Discard, true) if request.whole => {
                 now_in_multi = false;
@@ -211,10 +217,40 @@ impl Conversation {
                 Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
             }
             _ if may_wait => Ok(Course::More),
+            (Kind::Exec, true) => {
+                now_in_multi = false;
+                self.believe_queued(index);
+                self.withhold(index, frame, Stage::Settled)
+            }
             _ => self.withhold(index, frame, Stage::Settled),
         };
         self.doubt.iter_mut().for_each(|doubt| doubt.in_multi = now_in_multi);
         course
+    }
+
+    /// The transaction that the EXEC at `index` ends changes nothing.
+    fn only_reads_before(&self, index: usize) -> bool {
+        let begin = (0..index).rev().find(|at| self.is_multi(*at));
+        let reads = |what| matches!(what, What::Own(_) | What::Client(Command { fate: Fate::Read, .. }));
+        let queued = begin.unwrap_or(0)..index;
+        queued.into_iter().all(|at| self.queue.get(at).is_some_and(|request| reads(request.what)))
+            && (begin.is_some() || !self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
+    }
+
+    /// The EXEC at `index` was executed: so were its MULTI and what was queued behind it, whose replies all servers give alike.
+    fn believe_queued(&mut self, index: usize) {
+        let begin = (0..index).rev().find(|at| self.is_multi(*at)).unwrap_or(0);
+        for at in begin..index {
+            if self.queue.get(at).is_some_and(|request| request.stage == Stage::Again) {
+                let reply: &[u8] = if self.is_multi(at) { b"+OK\r\n" } else { b"+QUEUED\r\n" };
+                self.settled.insert(self.queue.sequence(at), reply.to_vec());
+                self.queue.set(at, Stage::Settled);
+            }
+        }
+    }
+
+    pub(super) fn is_multi(&self, index: usize) -> bool {
+        self.queue.get(index).is_some_and(|request| matches!(request.what, What::Client(Command { kind: Kind::Multi, .. })))
     }
 
     fn withhold(&mut self, index: usize, reply: &[u8], stage: Stage) -> Result<Course, Stop> {

@@ -7,7 +7,7 @@ use super::remembered::{Bytes, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::{Ghost, Transaction};
-use super::{Close, Conversation, Id, Link, Retry, Turn, Withdrawn, blocking, intake};
+use super::{Close, Conversation, Id, Link, Next, Retry, Scripts, Turn, Withdrawn, blocking, intake};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::{ReplyScanner, arguments};
 use crate::route::{Departure, Epoch};
@@ -39,7 +39,6 @@ impl Conversation {
             prelude.extend(transaction.replay());
         }
         self.backlog = self.queue.next_sequence();
-        self.prelude = prelude.len();
         if !prelude.is_empty() {
             self.queue.put_first(&prelude, turn.now);
         }
@@ -103,7 +102,7 @@ impl Conversation {
     }
 
     /// Scripts that requests in the queue or in the transaction name by digest.
-    fn load_scripts(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &mut Turn<'_>) {
+    fn load_scripts(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &mut Turn<'_>) {
         let by_digest = |command: &Command| matches!(command.kind, Kind::Script(Script::Digest));
         let waiting = self.queue.spans().filter(
             |(request, _)| matches!(&request.what, What::Client(command) if by_digest(command) && request.stage == Stage::Waiting),
@@ -112,12 +111,19 @@ impl Conversation {
             let mut words = arguments(bytes);
             words.next().is_some_and(|name| by_digest(&turn.commands.look_up(&name[..], None)))
         });
-        for bytes in waiting.map(|(_, bytes)| bytes).chain(queued) {
-            let digest = arguments(bytes).nth(1);
-            if let Some(body) = digest.and_then(|digest| turn.scripts.missing(&digest[..])) {
-                prelude.push((Own::Script, false, request([b"SCRIPT", &b"LOAD"[..], body])));
-            }
+        let bytes = waiting.map(|(_, bytes)| bytes).chain(queued);
+        let digests: Vec<Bytes> = bytes.filter_map(|bytes| Some(Box::from(&arguments(bytes).nth(1)?[..]))).collect();
+        self.loading.clear();
+        for digest in digests {
+            prelude.extend(self.load(&digest, turn.scripts).map(|load| (Own::Script, false, load)));
         }
+    }
+
+    /// The request that loads a script, where that is needed before its digest is used.
+    pub(super) fn load(&mut self, digest: &[u8], scripts: &Scripts) -> Option<Vec<u8>> {
+        let body = scripts.missing(digest).filter(|_| !self.loading.iter().any(|known| known.eq_ignore_ascii_case(digest)))?;
+        self.loading.push(digest.into());
+        Some(request([b"SCRIPT", &b"LOAD"[..], body]))
     }
 
     /// A blocking command at the very front is asked with the time that remains.
@@ -127,13 +133,17 @@ impl Conversation {
         let What::Client(Command { kind: Kind::Blocking(at), .. }) = front.what else { return };
         self.asked_id = true;
         prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
-        let elapsed = turn.now.since(front.asked);
+        let sequence = self.queue.sequence(0);
+        // Its words tell what remained when it was last reworded.
+        let worded = self.worded.filter(|(reworded, _)| *reworded == sequence).map_or(front.asked, |(_, when)| when);
+        let elapsed = turn.now.since(worded);
         if front.started || elapsed > BLOCKED_AFTER {
             let words: Vec<Bytes> = arguments(self.queue.bytes_of(0)).map(|word| Box::from(&word[..])).collect();
             // Where a stream stood counts only for what did start to read.
             let ends = if front.started { &self.stream_ends[..] } else { &[] };
             let reworded = blocking::reworded(at, &words, elapsed, ends);
             self.queue.reword_first(&reworded);
+            self.worded = Some((sequence, turn.now));
         }
     }
 
@@ -181,7 +191,7 @@ impl Conversation {
         let passing = matches!(self.frame, Frame::Passing(_));
         match self.link {
             Link::None => Ok(Withdrawn::Drop),
-            Link::Live if (awaited || passing) && self.prelude == 0 && left != Departure::Gone => {
+            Link::Live if (awaited || passing) && self.queue.prelude() == 0 && left != Departure::Gone => {
                 self.link = Link::Draining;
                 if left == Departure::Replaced {
                     let in_multi = self.transaction.is_some();
@@ -200,7 +210,7 @@ impl Conversation {
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
         (self.frame, self.confirmed) = (Frame::Fresh, 0);
         self.holding = Vec::new();
-        self.queue.drop_first(std::mem::take(&mut self.prelude));
+        self.queue.drop_first(self.queue.prelude());
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {
             return Err(broken(
                 "it was lost in the middle of a transaction that is too large to be kept; nothing of it was executed",
@@ -227,8 +237,8 @@ impl Conversation {
         }
         // Withheld refusals are forgotten: the same requests are asked again.
         let settled = |sequence: &u64| {
-            let index = usize::try_from(sequence - self.queue.sequence(0)).unwrap_or(usize::MAX);
-            self.queue.get(index).is_some_and(|request| request.stage == Stage::Settled)
+            let index = sequence.checked_sub(self.queue.sequence(0)).and_then(|index| usize::try_from(index).ok());
+            index.and_then(|index| self.queue.get(index)).is_some_and(|request| request.stage == Stage::Settled)
         };
         let forgotten: Vec<u64> = self.settled.keys().filter(|sequence| !settled(sequence)).copied().collect();
         forgotten.iter().for_each(|sequence| drop(self.settled.remove(sequence)));
@@ -242,33 +252,49 @@ impl Conversation {
     }
 
     /// The primary did not change: what was withheld is passed on.
-    pub fn primary_stays(&mut self, turn: &mut Turn<'_>) {
+    pub fn primary_stays(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
         if let Some(doubt) = &mut self.doubt {
             doubt.stays = true;
             if self.queue.awaited().is_none() {
-                self.believe(turn);
+                return self.believe(turn);
             }
         }
+        Ok(Next::Continue)
     }
 
-    /// Nothing is awaited, and the primary is the same: refusals are the replies, and what was not believed is asked again.
-    pub(super) fn believe(&mut self, turn: &mut Turn<'_>) {
+    /// Nothing is awaited, and the primary is the same: refusals are the replies, and what was not believed is asked again. On another
+    /// connection, where this one has gone ahead: it has selected another database, or is in a transaction.
+    pub(super) fn believe(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
         self.doubt = None;
+        let (mut is_ahead, mut in_multi_again) = (false, false);
         for index in 0..self.queue.len() {
             let Some(request) = self.queue.get(index).copied() else { break };
-            if request.stage != Stage::Refused {
-                continue;
-            }
-            self.queue.set(index, Stage::Settled);
-            if let (What::Client(command), Some(transaction)) = (request.what, &mut self.transaction) {
-                transaction.dirty = true;
-                if command.kind == Kind::Exec {
-                    (self.transaction, self.watching, self.broken) = (None, false, false);
+            match (request.stage, request.what) {
+                (Stage::Again, What::Client(Command { kind: Kind::Multi, .. })) => (is_ahead, in_multi_again) = (true, true),
+                (Stage::Again, What::Client(command)) => {
+                    is_ahead |= command.kind != Kind::Plain;
+                    in_multi_again &= !matches!(command.kind, Kind::Exec | Kind::Discard);
                 }
+                // A transaction is asked again as a whole.
+                (Stage::Refused, What::Client(command)) if in_multi_again => in_multi_again = command.kind != Kind::Exec,
+                (Stage::Refused, what) => {
+                    self.queue.set(index, Stage::Settled);
+                    if let (What::Client(command), Some(transaction)) = (what, &mut self.transaction) {
+                        transaction.dirty = true;
+                        if command.kind == Kind::Exec {
+                            (self.transaction, self.watching, self.broken) = (None, false, false);
+                        }
+                    }
+                }
+                (Stage::Waiting | Stage::Sent | Stage::Settled | Stage::Again, _) => {}
             }
+        }
+        if is_ahead {
+            return self.detach(turn).map(|()| Next::DropUpstream(None));
         }
         self.queue.rewind();
         self.emit(turn);
+        Ok(Next::Continue)
     }
 
     /// Answers everything that waits with `-MASTERDOWN mainstay: {why}`.
@@ -287,11 +313,11 @@ impl Conversation {
             let reply = match (command.kind, &mut self.transaction) {
                 (Kind::Quit, _) => break,
                 (Kind::Discard, transaction @ Some(_)) => {
-                    *transaction = None;
+                    (*transaction, self.broken) = (None, false);
                     b"+OK\r\n".to_vec()
                 }
                 (Kind::Exec, transaction @ Some(_)) => {
-                    *transaction = None;
+                    (*transaction, self.broken) = (None, false);
                     format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
                 }
                 (_, Some(transaction)) => {

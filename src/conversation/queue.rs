@@ -42,6 +42,9 @@ pub(super) struct Queue {
     /// The first that may not be sent yet.
     ready_next: usize,
     awaited: usize,
+    /// Requests at the front that replay the connection's state. Nothing of the client goes out before all of them are answered: were one
+    /// refused, it would run in the wrong database or as somebody else.
+    prelude: usize,
 }
 
 impl Default for Queue {
@@ -60,6 +63,7 @@ impl Default for Queue {
             next_at: 0,
             ready_next: 0,
             awaited: 0,
+            prelude: 0,
         }
     }
 }
@@ -184,7 +188,8 @@ impl Queue {
         while let Some(request) = self.requests.get(self.ready_next) {
             if request.stage == Stage::Waiting {
                 let behind_barrier = self.ready_next > 0 && self.requests[self.ready_next - 1].barrier;
-                if behind_barrier || request.barrier && (self.ready_next > 0 || request.is_never_sent()) {
+                let behind_prelude = self.prelude > 0 && self.ready_next >= self.prelude;
+                if behind_barrier || behind_prelude || request.barrier && !self.may_go_alone(request) {
                     return;
                 }
                 self.ready += request.len;
@@ -199,6 +204,17 @@ impl Queue {
                 (self.cursor, self.next, self.next_at) = (self.ready, self.ready_next, self.ready);
             }
         }
+    }
+
+    /// Only what mainstay asks itself on its behalf may be in flight before it.
+    fn may_go_alone(&self, request: &Request) -> bool {
+        let own = |request: &Request| matches!(request.what, What::Own(_)) && !request.barrier;
+        !request.is_never_sent() && self.requests.iter().take(self.ready_next).all(own)
+    }
+
+    /// How many requests at the front replay the connection's state.
+    pub(super) fn prelude(&self) -> usize {
+        self.prelude
     }
 
     /// What may be sent now.
@@ -303,6 +319,7 @@ impl Queue {
         self.next = self.next.saturating_sub(1);
         self.ready_next = self.ready_next.saturating_sub(1);
         self.awaited = self.awaited.saturating_sub(1);
+        self.prelude = self.prelude.saturating_sub(1);
         self.compact();
         Some(request)
     }
@@ -335,7 +352,8 @@ impl Queue {
         }
     }
 
-    /// Puts requests before all others. Everything has to be rewound.
+    /// Puts requests before all others. Everything has to be rewound. What is behind the last one that replays something waits until that
+    /// has succeeded: it must not run in another database, or out of its transaction.
     pub(super) fn put_first(&mut self, own: &[(Own, bool, Vec<u8>)], asked: Moment) {
         let mut bytes: Vec<u8> = own.iter().flat_map(|(_, _, bytes)| bytes).copied().collect();
         bytes.extend_from_slice(&self.bytes[self.head - self.base..]);
@@ -348,6 +366,7 @@ impl Queue {
             self.requests.push_front(request);
             self.first -= 1;
         }
+        self.prelude = own.len();
         self.rewind();
     }
 

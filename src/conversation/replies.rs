@@ -62,7 +62,7 @@ impl Conversation {
                 return Ok(Next::DropUpstream(None));
             }
             if self.doubt.as_ref().is_some_and(|doubt| doubt.stays) {
-                self.believe(turn);
+                return self.believe(turn);
             }
         }
         Ok(Next::Continue)
@@ -190,12 +190,10 @@ impl Conversation {
                 self.queue.pop();
             }
             What::Own(_) => {
+                let replays = self.queue.prelude() > 0;
                 self.queue.pop();
-                if self.prelude > 0 {
-                    self.prelude -= 1;
-                    if self.prelude == 0 {
-                        self.replayed(turn.outlet);
-                    }
+                if replays && self.queue.prelude() == 0 {
+                    self.replayed(turn.outlet);
                 }
             }
         }

@@ -214,6 +214,11 @@ impl Dialogue {
                 self.doubt = Some(Box::new(Doubt::new(code, present.now())));
             }
         }
+        self.heed(present, next);
+    }
+
+    /// What follows from what the upstream said.
+    fn heed(&mut self, present: &Present<'_>, next: Result<Next, conversation::Close>) {
         match next {
             Ok(Next::Continue) => {}
             Ok(Next::DropUpstream(why)) => {

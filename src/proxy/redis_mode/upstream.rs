@@ -252,7 +252,8 @@ impl Dialogue {
         let doubt = self.doubt.get_or_insert_with(|| Box::new(Doubt::new("READONLY", now)));
         if doubt.is_settled(present.lanes, epoch, now) {
             self.doubt = None;
-            self.tell(present, &[], Conversation::primary_stays);
+            let next = self.tell(present, &[], Conversation::primary_stays);
+            self.heed(present, next);
         }
     }
 

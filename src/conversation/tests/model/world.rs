@@ -392,7 +392,11 @@ impl World {
     fn stay(&mut self) {
         if self.conversation.doubts() {
             self.excuses.stays = true;
-            self.turn(Conversation::primary_stays);
+            match self.turn(Conversation::primary_stays) {
+                Ok(Next::Continue) => {}
+                Ok(Next::DropUpstream(None)) => self.drop_link(),
+                other => panic!("the primary stays: {other:?}"),
+            }
         }
     }
 
