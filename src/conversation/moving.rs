@@ -335,7 +335,7 @@ impl Conversation {
     }
 
     /// What is in flight is nothing but a blocking command.
-    pub(super) fn is_blocked(&self) -> bool {
+    pub fn is_blocked(&self) -> bool {
         let front = self.queue.get(0);
         front.is_some_and(|front| {
             front.stage == Stage::Sent && matches!(front.what, What::Client(Command { kind: Kind::Blocking(_), .. }))
