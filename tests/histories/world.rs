@@ -101,6 +101,7 @@ impl World {
         let new = promoted().expect("as just seen");
         let promoted = self.clock.now();
         // Promoted, it ends its connections once more at times.
+        let mut last = None;
         let marker =
             || match Connection::open(self.servers[new].address().parse().expect("host:port")).ok()?.ask(&["GET", MARKER]) {
                 Ok(Value::Bulk(text)) => text.parse::<usize>().ok(),
