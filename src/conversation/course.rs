@@ -203,8 +203,9 @@ impl Conversation {
                 now_in_multi = true;
                 again
             }
-            (Kind::Exec, true) => {
-                Err(Stop::Close(broken("a transaction behind a refused command was executed by a demoted server")))
+            (Kind::Exec, true) if request.whole && self.only_reads_before(index) => {
+                now_in_multi = false;
+                again
             }
             (Kind::Discard, true) if request.whole => {
                 now_in_multi = false;
@@ -216,10 +217,40 @@ impl Conversation {
                 Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
             }
             _ if may_wait => Ok(Course::More),
+            (Kind::Exec, true) => {
+                now_in_multi = false;
+                self.believe_queued(index);
+                self.withhold(index, frame, Stage::Settled)
+            }
             _ => self.withhold(index, frame, Stage::Settled),
         };
         self.doubt.iter_mut().for_each(|doubt| doubt.in_multi = now_in_multi);
         course
+    }
+
+    /// The transaction that the EXEC at `index` ends changes nothing.
+    fn only_reads_before(&self, index: usize) -> bool {
+        let begin = (0..index).rev().find(|at| self.is_multi(*at));
+        let reads = |what| matches!(what, What::Own(_) | What::Client(Command { fate: Fate::Read, .. }));
+        let queued = begin.unwrap_or(0)..index;
+        queued.into_iter().all(|at| self.queue.get(at).is_some_and(|request| reads(request.what)))
+            && (begin.is_some() || !self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
+    }
+
+    /// The EXEC at `index` was executed: so were its MULTI and what was queued behind it, whose replies all servers give alike.
+    fn believe_queued(&mut self, index: usize) {
+        let begin = (0..index).rev().find(|at| self.is_multi(*at)).unwrap_or(0);
+        for at in begin..index {
+            if self.queue.get(at).is_some_and(|request| request.stage == Stage::Again) {
+                let reply: &[u8] = if self.is_multi(at) { b"+OK\r\n" } else { b"+QUEUED\r\n" };
+                self.settled.insert(self.queue.sequence(at), reply.to_vec());
+                self.queue.set(at, Stage::Settled);
+            }
+        }
+    }
+
+    pub(super) fn is_multi(&self, index: usize) -> bool {
+        self.queue.get(index).is_some_and(|request| matches!(request.what, What::Client(Command { kind: Kind::Multi, .. })))
     }
 
     fn withhold(&mut self, index: usize, reply: &[u8], stage: Stage) -> Result<Course, Stop> {

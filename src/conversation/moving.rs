@@ -7,7 +7,7 @@ use super::remembered::{Bytes, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::{Ghost, Transaction};
-use super::{Close, Conversation, Id, Link, Retry, Scripts, Turn, Withdrawn, blocking, intake};
+use super::{Close, Conversation, Id, Link, Next, Retry, Scripts, Turn, Withdrawn, blocking, intake};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::{ReplyScanner, arguments};
 use crate::route::{Departure, Epoch};
@@ -133,13 +133,17 @@ impl Conversation {
         let What::Client(Command { kind: Kind::Blocking(at), .. }) = front.what else { return };
         self.asked_id = true;
         prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
-        let elapsed = turn.now.since(front.asked);
+        let sequence = self.queue.sequence(0);
+        // Its words tell what remained when it was last reworded.
+        let worded = self.worded.filter(|(reworded, _)| *reworded == sequence).map_or(front.asked, |(_, when)| when);
+        let elapsed = turn.now.since(worded);
         if front.started || elapsed > BLOCKED_AFTER {
             let words: Vec<Bytes> = arguments(self.queue.bytes_of(0)).map(|word| Box::from(&word[..])).collect();
             // Where a stream stood counts only for what did start to read.
             let ends = if front.started { &self.stream_ends[..] } else { &[] };
             let reworded = blocking::reworded(at, &words, elapsed, ends);
             self.queue.reword_first(&reworded);
+            self.worded = Some((sequence, turn.now));
         }
     }
 
@@ -248,33 +252,49 @@ impl Conversation {
     }
 
     /// The primary did not change: what was withheld is passed on.
-    pub fn primary_stays(&mut self, turn: &mut Turn<'_>) {
+    pub fn primary_stays(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
         if let Some(doubt) = &mut self.doubt {
             doubt.stays = true;
             if self.queue.awaited().is_none() {
-                self.believe(turn);
+                return self.believe(turn);
             }
         }
+        Ok(Next::Continue)
     }
 
-    /// Nothing is awaited, and the primary is the same: refusals are the replies, and what was not believed is asked again.
-    pub(super) fn believe(&mut self, turn: &mut Turn<'_>) {
+    /// Nothing is awaited, and the primary is the same: refusals are the replies, and what was not believed is asked again. On another
+    /// connection, where this one has gone ahead: it has selected another database, or is in a transaction.
+    pub(super) fn believe(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
         self.doubt = None;
+        let (mut is_ahead, mut in_multi_again) = (false, false);
         for index in 0..self.queue.len() {
             let Some(request) = self.queue.get(index).copied() else { break };
-            if request.stage != Stage::Refused {
-                continue;
-            }
-            self.queue.set(index, Stage::Settled);
-            if let (What::Client(command), Some(transaction)) = (request.what, &mut self.transaction) {
-                transaction.dirty = true;
-                if command.kind == Kind::Exec {
-                    (self.transaction, self.watching, self.broken) = (None, false, false);
+            match (request.stage, request.what) {
+                (Stage::Again, What::Client(Command { kind: Kind::Multi, .. })) => (is_ahead, in_multi_again) = (true, true),
+                (Stage::Again, What::Client(command)) => {
+                    is_ahead |= command.kind != Kind::Plain;
+                    in_multi_again &= !matches!(command.kind, Kind::Exec | Kind::Discard);
                 }
+                // A transaction is asked again as a whole.
+                (Stage::Refused, What::Client(command)) if in_multi_again => in_multi_again = command.kind != Kind::Exec,
+                (Stage::Refused, what) => {
+                    self.queue.set(index, Stage::Settled);
+                    if let (What::Client(command), Some(transaction)) = (what, &mut self.transaction) {
+                        transaction.dirty = true;
+                        if command.kind == Kind::Exec {
+                            (self.transaction, self.watching, self.broken) = (None, false, false);
+                        }
+                    }
+                }
+                (Stage::Waiting | Stage::Sent | Stage::Settled | Stage::Again, _) => {}
             }
+        }
+        if is_ahead {
+            return self.detach(turn).map(|()| Next::DropUpstream(None));
         }
         self.queue.rewind();
         self.emit(turn);
+        Ok(Next::Continue)
     }
 
     /// Answers everything that waits with `-MASTERDOWN mainstay: {why}`.
@@ -293,11 +313,11 @@ impl Conversation {
             let reply = match (command.kind, &mut self.transaction) {
                 (Kind::Quit, _) => break,
                 (Kind::Discard, transaction @ Some(_)) => {
-                    *transaction = None;
+                    (*transaction, self.broken) = (None, false);
                     b"+OK\r\n".to_vec()
                 }
                 (Kind::Exec, transaction @ Some(_)) => {
-                    *transaction = None;
+                    (*transaction, self.broken) = (None, false);
                     format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
                 }
                 (_, Some(transaction)) => {
@@ -315,7 +335,7 @@ impl Conversation {
     }
 
     /// What is in flight is nothing but a blocking command.
-    pub(super) fn is_blocked(&self) -> bool {
+    pub fn is_blocked(&self) -> bool {
         let front = self.queue.get(0);
         front.is_some_and(|front| {
             front.stage == Stage::Sent && matches!(front.what, What::Client(Command { kind: Kind::Blocking(_), .. }))
@@ -332,6 +352,7 @@ impl Conversation {
     ) {
         use super::replies::Tone;
         let effect = self.take_effect();
+        self.forget_stream_ends(command);
         let in_transaction = self.transaction.is_some();
         if let (Some(transaction), false) = (&mut self.transaction, matches!(command.kind, Kind::Exec | Kind::Discard)) {
             match tone {

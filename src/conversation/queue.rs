@@ -352,7 +352,8 @@ impl Queue {
         }
     }
 
-    /// Puts requests before all others. Everything has to be rewound.
+    /// Puts requests before all others. Everything has to be rewound. What is behind the last one that replays something waits until that
+    /// has succeeded: it must not run in another database, or out of its transaction.
     pub(super) fn put_first(&mut self, own: &[(Own, bool, Vec<u8>)], asked: Moment) {
         let mut bytes: Vec<u8> = own.iter().flat_map(|(_, _, bytes)| bytes).copied().collect();
         bytes.extend_from_slice(&self.bytes[self.head - self.base..]);

@@ -62,7 +62,7 @@ impl Conversation {
                 return Ok(Next::DropUpstream(None));
             }
             if self.doubt.as_ref().is_some_and(|doubt| doubt.stays) {
-                self.believe(turn);
+                return self.believe(turn);
             }
         }
         Ok(Next::Continue)

@@ -33,7 +33,7 @@ use self::upstream::Upstream;
 use super::tally::{Pinned, Tally};
 use super::tcp_mode::{PARKED_BYTES_MAX, QUEUED_BYTES_MAX};
 use super::transport::Stream;
-use crate::conversation::{self, Conversation, Next, Pin};
+use crate::conversation::{self, Conversation, Next};
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Noticed, Passage};
 
@@ -214,6 +214,11 @@ impl Dialogue {
                 self.doubt = Some(Box::new(Doubt::new(code, present.now())));
             }
         }
+        self.heed(present, next);
+    }
+
+    /// What follows from what the upstream said.
+    fn heed(&mut self, present: &Present<'_>, next: Result<Next, conversation::Close>) {
         match next {
             Ok(Next::Continue) => {}
             Ok(Next::DropUpstream(why)) => {
@@ -281,7 +286,7 @@ impl Dialogue {
             }
             return Ok(true);
         }
-        if self.client_ended && self.conversation.pin() == Some(Pin::Blocked) {
+        if self.client_ended && self.conversation.is_blocked() {
             // What it would be given nobody would take.
             return Err(End::Closed(CloseReason::Client));
         }

@@ -55,7 +55,7 @@ fn a_refusal_is_passed_on_when_the_primary_did_not_change() {
     talk.say("SET a 1; GET a; PUBLISH c m");
     talk.sends();
     talk.answers("-NOREPLICAS Not enough good replicas to write.\r\n$1\r\n0\r\n");
-    talk.turn(|conversation, turn| conversation.primary_stays(turn));
+    assert_eq!(talk.turn(Conversation::primary_stays), Ok(Next::Continue));
     assert_eq!(talk.hears(), "", "one is still awaited");
     talk.answers(":0\r\n");
     assert_eq!(talk.hears(), "-NOREPLICAS Not enough good replicas to write.\r\n");
@@ -135,10 +135,16 @@ fn a_blocked_client_is_asked_again_with_the_time_that_remains() {
     assert_eq!(talk.sends(), "CLIENT ID");
     talk.answers(":5\r\n");
     assert_eq!(talk.sends(), "BRPOP q 6.000");
+    talk.now = Moment::from_millis(7000);
+    talk.lost().expect("blocked");
+    talk.move_on();
+    talk.sends();
+    talk.answers(":6\r\n");
+    assert_eq!(talk.sends(), "BRPOP q 4.000", "what had passed before is not counted twice");
     talk.answers("*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
     assert_eq!(talk.hears(), "*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
     assert_eq!(talk.sends(), "SET a 1");
-    assert_eq!(talk.heard.retried, ["blocked"]);
+    assert_eq!(talk.heard.retried, ["blocked", "blocked"]);
 }
 
 #[test]
@@ -161,6 +167,7 @@ fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
     let mut talk = Talk::attached();
     talk.say("XREAD BLOCK 0 STREAMS s $");
     assert_eq!(talk.sends(), "CLIENT ID; XREVRANGE s + - COUNT 1; XREAD BLOCK 0 STREAMS s $");
+    talk.say("XREAD BLOCK 0 STREAMS t $");
     talk.answers(":77\r\n*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
     talk.lost().expect("blocked");
     talk.move_on();
@@ -168,6 +175,14 @@ fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
     talk.answers(":78\r\n");
     assert_eq!(talk.sends(), "XREAD BLOCK 0 STREAMS s 5-1");
     assert_eq!(talk.hears(), "");
+    talk.answers("*-1\r\n");
+    assert_eq!(talk.sends(), "XREVRANGE t + - COUNT 1; XREAD BLOCK 0 STREAMS t $");
+    talk.answers("*1\r\n*2\r\n$3\r\n7-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
+    talk.lost().expect("blocked");
+    talk.move_on();
+    talk.sends();
+    talk.answers(":79\r\n");
+    assert_eq!(talk.sends(), "XREAD BLOCK 0 STREAMS t 7-1", "each stands in its own stream");
 }
 
 #[test]
@@ -313,8 +328,8 @@ fn requests_over_which_one_upstream_after_the_other_is_lost_are_given_up_also_wh
     talk.sends();
     talk.answers("+OK\r\n");
     talk.say("GET deadly");
+    assert_eq!(talk.sends(), "GET deadly");
     for _ in 0..3 {
-        talk.sends();
         talk.lost().expect("a read may be asked again");
         talk.move_on();
         assert_eq!(talk.sends(), "SELECT 2");
