@@ -223,9 +223,6 @@ impl Conversation {
             self.put_before_incoming(Own::ClientId, &request(["CLIENT", "ID"]), turn);
         }
         let keys = blocking::from_the_end(words);
-        if !keys.is_empty() {
-            self.stream_ends.clear();
-        }
         for key in keys {
             let question = request([&b"XREVRANGE"[..], &key, b"+", b"-", b"COUNT", b"1"]);
             self.put_before_incoming(Own::StreamEnd, &question, turn);

@@ -350,6 +350,13 @@ impl Conversation {
         None
     }
 
+    /// They are those of one command: the next asks for its own when it is its turn.
+    fn forget_stream_ends(&mut self, done: Command) {
+        if let Kind::Blocking(_) = done.kind {
+            self.stream_ends.clear();
+        }
+    }
+
     /// A new request is answered by mainstay, in its turn.
     fn settle_new(&mut self, what: What, reply: Vec<u8>, turn: &Turn<'_>) {
         self.settled.insert(self.queue.next_sequence(), reply);
@@ -372,8 +379,9 @@ impl Conversation {
             } else {
                 break;
             }
-            if let What::Client(_) = first.what {
+            if let What::Client(command) = first.what {
                 turn.outlet.answered(first.asked);
+                self.forget_stream_ends(command);
             }
             self.take_effect();
             self.queue.pop();

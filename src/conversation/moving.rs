@@ -335,7 +335,7 @@ impl Conversation {
     }
 
     /// What is in flight is nothing but a blocking command.
-    pub(super) fn is_blocked(&self) -> bool {
+    pub fn is_blocked(&self) -> bool {
         let front = self.queue.get(0);
         front.is_some_and(|front| {
             front.stage == Stage::Sent && matches!(front.what, What::Client(Command { kind: Kind::Blocking(_), .. }))
@@ -352,6 +352,7 @@ impl Conversation {
     ) {
         use super::replies::Tone;
         let effect = self.take_effect();
+        self.forget_stream_ends(command);
         let in_transaction = self.transaction.is_some();
         if let (Some(transaction), false) = (&mut self.transaction, matches!(command.kind, Kind::Exec | Kind::Discard)) {
             match tone {

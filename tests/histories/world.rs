@@ -111,6 +111,7 @@ impl World {
                 Ok(Value::Bulk(text)) => text.parse::<usize>().ok(),
                 _ => None,
             };
+        let mut last = None;
         wait_until(PATIENCE, "the new primary shows its marker", || {
             last = marker();
             last.is_some()

@@ -167,6 +167,7 @@ fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
     let mut talk = Talk::attached();
     talk.say("XREAD BLOCK 0 STREAMS s $");
     assert_eq!(talk.sends(), "CLIENT ID; XREVRANGE s + - COUNT 1; XREAD BLOCK 0 STREAMS s $");
+    talk.say("XREAD BLOCK 0 STREAMS t $");
     talk.answers(":77\r\n*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
     talk.lost().expect("blocked");
     talk.move_on();
@@ -174,6 +175,14 @@ fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
     talk.answers(":78\r\n");
     assert_eq!(talk.sends(), "XREAD BLOCK 0 STREAMS s 5-1");
     assert_eq!(talk.hears(), "");
+    talk.answers("*-1\r\n");
+    assert_eq!(talk.sends(), "XREVRANGE t + - COUNT 1; XREAD BLOCK 0 STREAMS t $");
+    talk.answers("*1\r\n*2\r\n$3\r\n7-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
+    talk.lost().expect("blocked");
+    talk.move_on();
+    talk.sends();
+    talk.answers(":79\r\n");
+    assert_eq!(talk.sends(), "XREAD BLOCK 0 STREAMS t 7-1", "each stands in its own stream");
 }
 
 #[test]

@@ -77,6 +77,23 @@ fn a_transaction_is_replayed_and_its_replies_are_heard_once() {
 }
 
 #[test]
+fn nothing_runs_behind_a_replay_that_is_refused() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI; SET a 1");
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("EXEC; PUBLISH c m");
+    talk.move_on();
+    assert_eq!(talk.sends(), "MULTI");
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.sends(), "SET a 1", "PUBLISH would run, and then be asked again");
+    assert_eq!(talk.answers(READONLY), Next::NotReady("READONLY"));
+    talk.move_on();
+    assert_eq!(talk.sends(), "MULTI");
+}
+
+#[test]
 fn a_transaction_that_was_refused_while_it_was_queued_is_asked_again_whole() {
     let mut talk = Talk::attached();
     talk.say("MULTI; SET a 1; EXEC; GET a");

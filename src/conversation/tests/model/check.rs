@@ -13,6 +13,8 @@ const SETTLED_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 impl World {
     pub(super) fn check(&mut self) {
         self.check_bounds();
+        // Control has not seen yet that another one was promoted.
+        self.route.filter(|server| self.servers[*server].usurped).into_iter().for_each(|server| self.forgive(server));
         let log = &self.servers.last().expect("there is one").data.log;
         let executed: BTreeSet<u32> = log.iter().copied().collect();
         assert_eq!(executed.len(), log.len(), "a write was executed twice: {log:?}");
@@ -38,7 +40,7 @@ impl World {
     /// When everything has come to rest.
     pub(super) fn check_the_end(&mut self) {
         self.check();
-        if self.closed.is_some() {
+        if self.closed.is_some() || self.left {
             return;
         }
         assert!(self.client.is_answered(), "unanswered: {:?}", self.client.asked);

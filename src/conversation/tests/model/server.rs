@@ -191,8 +191,11 @@ impl Link {
         }
         let mut queued: Option<Vec<u32>> =
             self.multi.take().map(|multi| multi.queued.iter().filter_map(|words| number_of(words)).collect());
+        // What it would do is not looked into.
+        let mut lone_exec = false;
         while let Some(words) = self.next_request() {
             match (words[0].as_str(), &mut queued) {
+                ("EXEC", None) => lone_exec = true,
                 // Until it is answered nobody knows that it was a MULTI.
                 ("MULTI", _) => queued = None,
                 ("EXEC", Some(numbers)) => {
@@ -210,7 +213,7 @@ impl Link {
         unknown.iter().for_each(|number| {
             ledger.fates.entry(*number).or_insert(Fate::Unknown);
         });
-        !unknown.is_empty()
+        lone_exec || !unknown.is_empty()
     }
 
     fn request(&mut self, words: Vec<String>, server: &mut Server, ledger: &mut Ledger, now: Moment) {

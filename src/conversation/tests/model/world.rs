@@ -88,6 +88,8 @@ pub struct World {
     pub lost: Vec<u32>,
     pushed: u32,
     ended: bool,
+    /// It ended in the middle of a request: it wants no answers.
+    pub left: bool,
 }
 
 impl World {
@@ -112,6 +114,7 @@ impl World {
             lost: Vec::new(),
             pushed: 0,
             ended: false,
+            left: false,
         }
     }
 
@@ -178,9 +181,10 @@ impl World {
                 let element = format!("other{}", self.pushed);
                 self.primary().data.list.push_front(element);
             }
-            Event::Add(stream) => self.primary().data.streams[stream % 2] += 1,
+            // Replicas follow.
+            Event::Add(stream) => self.servers.iter_mut().for_each(|server| server.data.streams[stream % 2] += 1),
             Event::End => {
-                self.client.end();
+                self.left |= self.client.end();
                 self.ended = true;
                 self.conversation.client_ended();
             }
@@ -349,7 +353,7 @@ impl World {
     }
 
     /// What `server` executed and its successor has not is lost.
-    fn forgive(&mut self, server: usize) {
+    pub(super) fn forgive(&mut self, server: usize) {
         if let [_, new, ..] = &self.servers[server..] {
             let gone = self.servers[server].data.log.iter().filter(|number| !new.data.log.contains(number));
             self.lost.extend(gone.filter(|number| self.client.acknowledged.contains(number)));
