@@ -105,7 +105,6 @@ impl World {
         wait_until(Duration::from_secs(30), "Sentinel has promoted a replica", || promoted().is_some());
         let new = promoted().expect("as just seen");
         // Promoted, it ends its connections once more at times.
-        let mut last = None;
         let marker =
             || match Connection::open(self.servers[new].address().parse().expect("host:port")).ok()?.ask(&["GET", MARKER]) {
                 Ok(Value::Bulk(text)) => text.parse::<usize>().ok(),
