@@ -22,6 +22,7 @@ mod course;
 mod intake;
 mod moving;
 mod queue;
+mod reconsidered;
 mod refusal;
 mod remembered;
 mod replies;

@@ -240,6 +240,12 @@ impl Queue {
         }
     }
 
+    /// Of the next request a part was handed over, and no more.
+    pub(super) fn is_within_request(&self) -> bool {
+        let within = |request: &Request| self.cursor > self.next_at || request.started && !request.whole;
+        self.requests.get(self.next).is_some_and(|request| request.stage == Stage::Waiting && within(request))
+    }
+
     /// Forgets the oldest bytes that were handed over, beyond what is kept.
     fn trim(&mut self) {
         let mut index = 0;

@@ -65,6 +65,61 @@ fn a_refusal_is_passed_on_when_the_primary_did_not_change() {
 }
 
 #[test]
+fn a_request_of_which_a_part_was_sent_is_not_begun_anew_on_the_same_connection() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; INCR n");
+    let part = talk.conversation.pending().len() - 5;
+    talk.conversation.wrote(part);
+    talk.answers("-NOREPLICAS no\r\n");
+    assert_eq!(talk.turn(Conversation::primary_stays), Ok(Next::DropUpstream(None)));
+    talk.move_on();
+    assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("-NOREPLICAS no\r\n", "INCR n"));
+}
+
+#[test]
+fn what_was_queued_in_a_refused_transaction_is_not_asked_behind_it() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("SET a 1; EVAL x 0; EXEC");
+    talk.sends();
+    talk.answers("-NOREPLICAS no\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
+    assert_eq!(talk.turn(Conversation::primary_stays), Ok(Next::Continue));
+    assert_eq!(talk.sends(), "");
+    assert!(talk.hears().starts_with("+OK\r\n-NOREPLICAS no\r\n+QUEUED\r\n-EXECABORT"));
+}
+
+#[test]
+fn a_transaction_behind_a_refused_request_is_asked_again_whole() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; MULTI; SET b 1; EXEC; SELECT 2; GET c");
+    talk.sends();
+    talk.answers("-NOREPLICAS no\r\n+OK\r\n-NOREPLICAS no\r\n");
+    talk.answers("-EXECABORT Transaction discarded because of previous errors.\r\n+OK\r\n$1\r\n1\r\n");
+    assert_eq!(talk.turn(Conversation::primary_stays), Ok(Next::DropUpstream(None)), "it has selected another database");
+    assert_eq!(talk.hears(), "-NOREPLICAS no\r\n");
+    talk.move_on();
+    assert_eq!(talk.sends(), "MULTI; SET b 1; EXEC; SELECT 2; GET c");
+}
+
+#[test]
+fn a_transaction_behind_a_refused_request_that_only_reads_is_asked_again_and_one_that_was_executed_is_not() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; MULTI; GET a; EXEC; MULTI; PUBLISH c m; EXEC");
+    talk.sends();
+    talk.answers(READONLY);
+    talk.answers("+OK\r\n+QUEUED\r\n*1\r\n$1\r\n0\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1; MULTI; GET a; EXEC");
+    talk.answers("+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n");
+    assert_eq!(talk.hears(), "+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n");
+    talk.say("GET a");
+    assert_eq!(talk.sends(), "GET a");
+}
+
+#[test]
 fn a_demoted_server_is_heard_out_and_another_is_not() {
     let mut talk = Talk::attached();
     talk.say("SET a 1; SET b 1");
@@ -226,6 +281,8 @@ fn quit_is_answered_in_its_turn_and_nothing_behind_it_is_sent() {
     talk.answers("+OK\r\n");
     assert_eq!(talk.hears(), "+OK\r\n+OK\r\n");
     assert!(talk.conversation.is_over());
+    assert_eq!(talk.answers(">2\r\n$1\r\nx\r\n$1\r\ny\r\n"), Next::Continue);
+    assert_eq!(talk.hears(), "", "and nothing behind it is heard");
 }
 
 #[test]

@@ -88,6 +88,8 @@ pub struct World {
     pub lost: Vec<u32>,
     pushed: u32,
     ended: bool,
+    /// Something else than planned failovers has happened: what a blocked pop was given may be lost.
+    pub rough: bool,
     /// It ended in the middle of a request: it wants no answers.
     pub left: bool,
 }
@@ -114,6 +116,7 @@ impl World {
             lost: Vec::new(),
             pushed: 0,
             ended: false,
+            rough: false,
             left: false,
         }
     }
@@ -295,6 +298,8 @@ impl World {
 
     fn lose(&mut self) {
         self.losses += 1;
+        // A server that was demoted has answered, before it closes.
+        self.rough |= self.link.as_ref().is_some_and(|link| !link.closing || link.has_output());
         match self.turn(Conversation::upstream_lost) {
             Ok(()) => self.drop_link(),
             Err(close) => self.close(close),
@@ -369,6 +374,7 @@ impl World {
             (true, _) | (_, true) => Departure::Replaced,
             (false, false) => Departure::Gone,
         };
+        self.rough |= left != Departure::Demoted;
         if there.usurped {
             self.forgive(server);
         }
