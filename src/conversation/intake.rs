@@ -240,7 +240,7 @@ impl Conversation {
         }
         let keys = blocking::from_the_end(words);
         for key in keys {
-            let question = request([&b"XREVRANGE"[..], &key, b"+", b"-", b"COUNT", b"1"]);
+            let question = blocking::end_of(&key);
             self.put_before_incoming(Own::StreamEnd, &question, turn);
         }
     }

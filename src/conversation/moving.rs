@@ -85,8 +85,14 @@ impl Conversation {
         // Its words tell what remained when it was last reworded.
         let worded = self.worded.filter(|(reworded, _)| *reworded == sequence).map_or(front.asked, |(_, when)| when);
         let elapsed = turn.now.since(worded);
+        let words: Vec<Bytes> = arguments(self.queue.bytes_of(0)).map(|word| Box::from(&word[..])).collect();
+        let keys = blocking::from_the_end(&words);
+        if self.stream_ends.len() != keys.len() || self.stream_ends.contains(&None) {
+            // It was refused, and so was the question.
+            self.stream_ends.clear();
+            prelude.extend(keys.iter().map(|key| (Own::StreamEnd, false, blocking::end_of(key))));
+        }
         if front.started || elapsed > BLOCKED_AFTER {
-            let words: Vec<Bytes> = arguments(self.queue.bytes_of(0)).map(|word| Box::from(&word[..])).collect();
             // Where a stream stood counts only for what did start to read.
             let ends = if front.started { &self.stream_ends[..] } else { &[] };
             let reworded = blocking::reworded(at, &words, elapsed, ends);

@@ -244,6 +244,19 @@ fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
 }
 
 #[test]
+fn where_a_stream_stands_is_asked_again_where_the_question_was_refused() {
+    let mut talk = Talk::attached();
+    talk.say("XREAD BLOCK 0 STREAMS s $");
+    talk.sends();
+    talk.answers(":77\r\n-LOADING x\r\n");
+    talk.sends();
+    talk.answers("-LOADING x\r\n");
+    assert_eq!(talk.withdraw(Departure::Gone), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "CLIENT ID; XREVRANGE s + - COUNT 1");
+}
+
+#[test]
 fn a_cursor_of_another_server_is_refused() {
     let mut talk = Talk::attached();
     talk.say("SCAN 0");

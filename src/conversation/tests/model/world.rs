@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::asking::Ask;
 use super::client::{Client, Excuses};
-use super::data::{Ledger, Server};
+use super::data::{Fate, Ledger, Server};
 use super::server::{Link, UNBLOCKED, UNBLOCKED_BY_CLIENT};
 use crate::conversation::tests::Heard;
 use crate::conversation::{Close, Conversation, Fault, Next, Scripts, Turn, Withdrawn};
@@ -357,11 +357,14 @@ impl World {
         }
     }
 
-    /// What `server` executed and its successor has not is lost.
+    /// What `server` executed and said to be, and its successor has not, is lost.
     pub(super) fn forgive(&mut self, server: usize) {
         if let [_, new, ..] = &self.servers[server..] {
             let gone = self.servers[server].data.log.iter().filter(|number| !new.data.log.contains(number));
-            self.lost.extend(gone.filter(|number| self.client.acknowledged.contains(number)));
+            let was_said = |number: &&u32| {
+                self.client.acknowledged.contains(number) || self.ledger.fates.get(number) == Some(&Fate::Executed)
+            };
+            self.lost.extend(gone.filter(was_said));
         }
     }
 
