@@ -383,6 +383,8 @@ impl Conversation {
             if let What::Client(command) = first.what {
                 turn.outlet.answered(first.asked);
                 self.forget_stream_ends(command);
+                // Answered here, and so what was watched before it is watched in vain.
+                self.watching &= !matches!(command.kind, Kind::Exec | Kind::Discard);
             }
             self.take_effect();
             self.queue.pop();

@@ -202,7 +202,7 @@ impl Client {
             return;
         }
         match (&mut self.multi, name) {
-            (Some(_), "EXEC" | "DISCARD" | "RESET" | "QUIT") | (None, _) => self.good(asked, frame, ledger),
+            (Some(_), "EXEC" | "DISCARD" | "RESET" | "QUIT") | (None, _) => self.good(asked, frame, excuses, ledger),
             (Some(multi), _) => {
                 assert_eq!(frame, Frame::Text("QUEUED".into()), "{asked:?}");
                 multi.queued.push(asked.words.clone());
@@ -210,14 +210,14 @@ impl Client {
         }
     }
 
-    fn good(&mut self, asked: &Asked, frame: Frame, ledger: &Ledger) {
+    fn good(&mut self, asked: &Asked, frame: Frame, excuses: Excuses, ledger: &Ledger) {
         let is = |text: &str| assert_eq!(frame, Frame::Text(text.into()), "{asked:?}");
         match &*asked.words[0] {
             "MULTI" => {
                 is("OK");
                 self.multi = Some(Multi::default());
             }
-            "EXEC" => self.executed(asked, &frame, ledger),
+            "EXEC" => self.executed(asked, &frame, excuses, ledger),
             "DISCARD" | "UNWATCH" | "SELECT" => {
                 is("OK");
                 if asked.words[0] == "SELECT" {
@@ -261,14 +261,17 @@ impl Client {
         }
     }
 
-    fn executed(&mut self, asked: &Asked, frame: &Frame, ledger: &Ledger) {
+    fn executed(&mut self, asked: &Asked, frame: &Frame, excuses: Excuses, ledger: &Ledger) {
         let multi = self.multi.take().unwrap_or_else(|| panic!("EXEC without MULTI: {frame:?}"));
-        let (watch, watched) = (self.watch.take(), std::mem::take(&mut self.watched));
+        let watch = self.watch.take();
         if *frame == Frame::Null {
-            assert!(watched, "nothing was watched, and {asked:?} answered nil");
+            assert!(self.watched, "nothing was watched, and {asked:?} answered nil");
+            // A server may still watch, where another EXEC was answered without it.
+            self.watched &= excuses.moved;
             self.last_write = None;
             return self.denied.extend(multi.queued.iter().filter_map(|words| number_of(words)));
         }
+        self.watched = false;
         let Frame::Array(items) = frame else { panic!("{asked:?}: {frame:?}") };
         assert_eq!(items.len(), multi.queued.len(), "{asked:?} of {multi:?}: {frame:?}");
         let on = asked.number.and_then(|number| ledger.executed_on.get(&number));
@@ -344,7 +347,9 @@ impl Client {
         let writes = matches!(&*words[0], "SET" | "INCR" | "LPUSH" | "BRPOP" | "EVAL" | "EVALSHA" | "FOO.BAR");
         if writes {
             self.acknowledged.insert(number);
-            self.last_write = Some(number);
+        }
+        if writes || words[0] == "PUBLISH" {
+            self.last_write = Some(number).filter(|_| writes);
         }
     }
 }
