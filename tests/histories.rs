@@ -48,7 +48,7 @@ fn alone() -> MutexGuard<'static, ()> {
 fn planned(mode: &str, failovers: u64) -> Verdict {
     let mut world = World::planned(mode, manners());
     for _ in 0..failovers {
-        world.work(500);
+        world.work(1000);
         world.fail_over();
     }
     world.work(500);
@@ -60,7 +60,7 @@ fn planned(mode: &str, failovers: u64) -> Verdict {
 fn crashes(mode: &str, crashes: u64) -> Verdict {
     let mut world = World::crashing(mode, manners());
     for _ in 0..crashes {
-        world.work(500);
+        world.work(1000);
         world.crash();
     }
     world.work(500);

@@ -109,11 +109,6 @@ impl World {
         let (begun, from) = (std::time::Instant::now(), count());
         while count() < from + by {
             assert!(process.ended().is_none(), "{name} ended:\n{}", self.told(name));
-            if begun.elapsed() > Duration::from_secs(20) && std::env::var("STUCK").is_ok() {
-                println!("{}", self.primary().command(&["CLIENT", "LIST"]).text());
-                println!("listen {} primary {}", self.mainstay.listen, self.primary().address());
-                std::thread::sleep(Duration::from_secs(300));
-            }
             assert!(begun.elapsed() < Duration::from_secs(40), "{name} stands still:\n{}", self.told(name));
             std::thread::sleep(ms(10));
         }

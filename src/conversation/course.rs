@@ -3,7 +3,7 @@
 use super::refusal::{is_abort, refusal};
 use super::replies::{Role, Tone, broken};
 use super::request::{Own, Request, Stage, What};
-use super::{Close, Conversation, Fault, Id, Link, Next, Turn, blocking};
+use super::{Close, Conversation, Fault, Id, Link, Next, Scripts, Turn, blocking};
 use crate::resp::command::{Command, Fate, Kind};
 use crate::resp::reply;
 
@@ -68,7 +68,7 @@ impl Conversation {
         match request.what {
             // Not the first: it is asked again with what was refused before it.
             What::Own(_) if self.doubt.is_some() => Ok(Course::Swallow(Role::Kept(Stage::Again))),
-            What::Own(own) => self.own_course(own, frame, may_wait),
+            What::Own(own) => self.own_course(own, frame, may_wait, turn.scripts),
             What::Client(_) if first == b'-' && may_wait => Ok(Course::More),
             What::Client(command) if first == b'-' => self.error_course(index, request, command, frame),
             What::Client(command) if self.doubt.is_some() => self.doubted_course(index, request, command, frame, may_wait),
@@ -121,7 +121,7 @@ impl Conversation {
         }
     }
 
-    fn own_course(&mut self, own: Own, frame: &[u8], may_wait: bool) -> Result<Course, Stop> {
+    fn own_course(&mut self, own: Own, frame: &[u8], may_wait: bool, scripts: &mut Scripts) -> Result<Course, Stop> {
         let done = Ok(Course::Swallow(Role::Reply(Tone::Good)));
         if frame[0] == b'-' && may_wait {
             return Ok(Course::More);
@@ -137,8 +137,15 @@ impl Conversation {
                 let why = format!("the new primary does not accept what the one before accepted: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
-            Own::State | Own::Subscriptions(_) | Own::Queued | Own::Script => done,
-            Own::ClientId if may_wait => Ok(Course::More),
+            Own::State | Own::Subscriptions(_) | Own::Queued => done,
+            Own::Script | Own::ClientId if may_wait => Ok(Course::More),
+            Own::Script => {
+                // What was refused EVALSHA will find missing.
+                if let Some(digest) = frame.strip_prefix(b"$40\r\n").and_then(|rest| rest.strip_suffix(b"\r\n")) {
+                    scripts.loaded(digest);
+                }
+                done
+            }
             Own::ClientId => {
                 let number = frame.strip_prefix(b":").and_then(|rest| std::str::from_utf8(rest).ok()?.trim_end().parse().ok());
                 self.id = number.map_or(Id::Unknown, Id::Known);

@@ -148,8 +148,7 @@ impl Conversation {
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
-                if let Some(body) = words.get(1).and_then(|digest| turn.scripts.missing(digest)) {
-                    let load = request([b"SCRIPT", &b"LOAD"[..], body]);
+                if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
                     self.put_before_incoming(Own::Script, &load, turn);
                 }
             }

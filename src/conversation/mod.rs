@@ -198,8 +198,6 @@ pub struct Conversation {
     link: Link,
     /// The epoch of the last one.
     attached: Option<Epoch>,
-    /// Requests at the front that replay the state.
-    prelude: usize,
     /// What waited when it was attached ends before this sequence number.
     backlog: u64,
     id: Id,
@@ -229,6 +227,8 @@ pub struct Conversation {
     wrote_elsewhere: bool,
     /// Cursors that the present server gave, where an earlier one gave some too.
     cursors: Option<Vec<Bytes>>,
+    /// Digests of scripts that were loaded over this upstream, or are being.
+    loading: Vec<Bytes>,
     /// Where the streams stood that a blocked XREAD reads from their end.
     stream_ends: Vec<Option<Bytes>>,
 }

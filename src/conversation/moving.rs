@@ -7,7 +7,7 @@ use super::remembered::{Bytes, changes_connection, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::Transaction;
-use super::{Close, Conversation, Id, Link, Next, Retry, Turn, Withdrawn, blocking};
+use super::{Close, Conversation, Id, Link, Next, Retry, Scripts, Turn, Withdrawn, blocking};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::{ReplyScanner, arguments};
 use crate::route::{Departure, Epoch};
@@ -39,7 +39,6 @@ impl Conversation {
             prelude.extend(transaction.replay());
         }
         self.backlog = self.queue.next_sequence();
-        self.prelude = prelude.len();
         if !prelude.is_empty() {
             self.queue.put_first(&prelude, turn.now);
         }
@@ -57,7 +56,7 @@ impl Conversation {
     }
 
     /// Scripts that requests in the queue or in the transaction name by digest.
-    fn load_scripts(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &mut Turn<'_>) {
+    fn load_scripts(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &mut Turn<'_>) {
         let by_digest = |command: &Command| matches!(command.kind, Kind::Script(Script::Digest));
         let waiting = self.queue.spans().filter(
             |(request, _)| matches!(&request.what, What::Client(command) if by_digest(command) && request.stage == Stage::Waiting),
@@ -66,12 +65,19 @@ impl Conversation {
             let mut words = arguments(bytes);
             words.next().is_some_and(|name| by_digest(&turn.commands.look_up(&name[..], None)))
         });
-        for bytes in waiting.map(|(_, bytes)| bytes).chain(queued) {
-            let digest = arguments(bytes).nth(1);
-            if let Some(body) = digest.and_then(|digest| turn.scripts.missing(&digest[..])) {
-                prelude.push((Own::Script, false, request([b"SCRIPT", &b"LOAD"[..], body])));
-            }
+        let bytes = waiting.map(|(_, bytes)| bytes).chain(queued);
+        let digests: Vec<Bytes> = bytes.filter_map(|bytes| Some(Box::from(&arguments(bytes).nth(1)?[..]))).collect();
+        self.loading.clear();
+        for digest in digests {
+            prelude.extend(self.load(&digest, turn.scripts).map(|load| (Own::Script, false, load)));
         }
+    }
+
+    /// The request that loads a script, where that is needed before its digest is used.
+    pub(super) fn load(&mut self, digest: &[u8], scripts: &Scripts) -> Option<Vec<u8>> {
+        let body = scripts.missing(digest).filter(|_| !self.loading.iter().any(|known| known.eq_ignore_ascii_case(digest)))?;
+        self.loading.push(digest.into());
+        Some(request([b"SCRIPT", &b"LOAD"[..], body]))
     }
 
     /// A blocking command at the very front is asked with the time that remains.
@@ -145,7 +151,7 @@ impl Conversation {
         let passing = matches!(self.frame, Frame::Passing(_));
         match self.link {
             Link::None => Ok(Withdrawn::Drop),
-            Link::Live if (awaited || passing) && self.prelude == 0 && left != Departure::Gone => {
+            Link::Live if (awaited || passing) && self.queue.prelude() == 0 && left != Departure::Gone => {
                 self.link = Link::Draining;
                 if left == Departure::Replaced {
                     let in_multi = self.transaction.is_some();
@@ -164,7 +170,7 @@ impl Conversation {
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
         (self.frame, self.confirmed) = (Frame::Fresh, 0);
         self.holding = Vec::new();
-        self.queue.drop_first(std::mem::take(&mut self.prelude));
+        self.queue.drop_first(self.queue.prelude());
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {
             return Err(broken(
                 "it was lost in the middle of a transaction that is too large to be kept; nothing of it was executed",
@@ -191,8 +197,8 @@ impl Conversation {
         }
         // Withheld refusals are forgotten: the same requests are asked again.
         let settled = |sequence: &u64| {
-            let index = usize::try_from(sequence - self.queue.sequence(0)).unwrap_or(usize::MAX);
-            self.queue.get(index).is_some_and(|request| request.stage == Stage::Settled)
+            let index = sequence.checked_sub(self.queue.sequence(0)).and_then(|index| usize::try_from(index).ok());
+            index.and_then(|index| self.queue.get(index)).is_some_and(|request| request.stage == Stage::Settled)
         };
         let forgotten: Vec<u64> = self.settled.keys().filter(|sequence| !settled(sequence)).copied().collect();
         forgotten.iter().for_each(|sequence| drop(self.settled.remove(sequence)));
@@ -201,6 +207,7 @@ impl Conversation {
             // Nothing of it may be executed without this one.
             self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
         }
+        self.foresee_nil();
         self.emit(turn);
         Ok(())
     }
@@ -291,7 +298,7 @@ impl Conversation {
     }
 
     /// What is in flight is nothing but a blocking command.
-    pub(super) fn is_blocked(&self) -> bool {
+    pub fn is_blocked(&self) -> bool {
         let front = self.queue.get(0);
         front.is_some_and(|front| {
             front.stage == Stage::Sent && matches!(front.what, What::Client(Command { kind: Kind::Blocking(_), .. }))

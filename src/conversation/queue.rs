@@ -42,9 +42,9 @@ pub(super) struct Queue {
     /// The first that may not be sent yet.
     ready_next: usize,
     awaited: usize,
-    /// So many at the front were put there. What is behind them waits until they are answered: refused, they would make something else
-    /// of it, or have it asked twice.
-    put_first: usize,
+    /// Requests at the front that replay the connection's state. Nothing of the client goes out before all of them are answered: were one
+    /// refused, it would run in the wrong database or as somebody else.
+    prelude: usize,
 }
 
 impl Default for Queue {
@@ -63,7 +63,7 @@ impl Default for Queue {
             next_at: 0,
             ready_next: 0,
             awaited: 0,
-            put_first: 0,
+            prelude: 0,
         }
     }
 }
@@ -187,11 +187,9 @@ impl Queue {
     pub(super) fn advance(&mut self) {
         while let Some(request) = self.requests.get(self.ready_next) {
             if request.stage == Stage::Waiting {
-                if self.put_first > 0 && self.ready_next >= self.put_first {
-                    return;
-                }
                 let behind_barrier = self.ready_next > 0 && self.requests[self.ready_next - 1].barrier;
-                if behind_barrier || request.barrier && (self.ready_next > 0 || request.is_never_sent()) {
+                let behind_prelude = self.prelude > 0 && self.ready_next >= self.prelude;
+                if behind_barrier || behind_prelude || request.barrier && !self.may_go_alone(request) {
                     return;
                 }
                 self.ready += request.len;
@@ -206,6 +204,17 @@ impl Queue {
                 (self.cursor, self.next, self.next_at) = (self.ready, self.ready_next, self.ready);
             }
         }
+    }
+
+    /// Only what mainstay asks itself on its behalf may be in flight before it.
+    fn may_go_alone(&self, request: &Request) -> bool {
+        let own = |request: &Request| matches!(request.what, What::Own(_)) && !request.barrier;
+        !request.is_never_sent() && self.requests.iter().take(self.ready_next).all(own)
+    }
+
+    /// How many requests at the front replay the connection's state.
+    pub(super) fn prelude(&self) -> usize {
+        self.prelude
     }
 
     /// What may be sent now.
@@ -242,8 +251,8 @@ impl Queue {
 
     /// Of the next request a part was handed over, and no more.
     pub(super) fn is_within_request(&self) -> bool {
-        let within = |request: &Request| self.cursor > self.next_at || request.started && !request.whole;
-        self.requests.get(self.next).is_some_and(|request| request.stage == Stage::Waiting && within(request))
+        let next = self.requests.get(self.next).filter(|next| next.stage == Stage::Waiting);
+        next.is_some_and(|next| self.cursor > self.next_at || next.started && !next.whole)
     }
 
     /// Forgets the oldest bytes that were handed over, beyond what is kept.
@@ -316,7 +325,7 @@ impl Queue {
         self.next = self.next.saturating_sub(1);
         self.ready_next = self.ready_next.saturating_sub(1);
         self.awaited = self.awaited.saturating_sub(1);
-        self.put_first = self.put_first.saturating_sub(1);
+        self.prelude = self.prelude.saturating_sub(1);
         self.compact();
         Some(request)
     }
@@ -344,12 +353,11 @@ impl Queue {
 
     /// Forgets the first `count` requests, which nobody waits for.
     pub(super) fn drop_first(&mut self, count: usize) {
-        for _ in 0..count {
-            self.pop();
-        }
+        (0..count).for_each(|_| drop(self.pop()));
     }
 
-    /// Puts requests before all others. Everything has to be rewound.
+    /// Puts requests before all others. Everything has to be rewound. What is behind the last one that replays something waits until that
+    /// has succeeded: it must not run in another database, or out of its transaction.
     pub(super) fn put_first(&mut self, own: &[(Own, bool, Vec<u8>)], asked: Moment) {
         let mut bytes: Vec<u8> = own.iter().flat_map(|(_, _, bytes)| bytes).copied().collect();
         bytes.extend_from_slice(&self.bytes[self.head - self.base..]);
@@ -362,7 +370,7 @@ impl Queue {
             self.requests.push_front(request);
             self.first -= 1;
         }
-        self.put_first = own.len();
+        self.prelude = own.len();
         self.rewind();
     }
 

@@ -9,6 +9,17 @@ use crate::resp::command::{Command, Fate, Kind};
 use crate::resp::frames::arguments;
 
 impl Conversation {
+    /// Will a MULTI that comes now be watched in vain? Not where what waits before it forgets what was watched.
+    pub(super) fn foresee_nil(&mut self) {
+        let mut intake = intake::Intake { in_multi: self.transaction.is_some(), ghost: None, broken: self.broken };
+        for request in self.queue.iter().filter(|request| request.stage == Stage::Waiting) {
+            if let What::Client(command) = request.what {
+                intake.follow(command.kind);
+            }
+        }
+        self.intake.broken = intake.broken;
+    }
+
     /// Answers it here.
     pub(super) fn reconsider(&mut self) {
         // Answered here since its MULTI, and its EXEC has not come yet: what waits was asked before it.

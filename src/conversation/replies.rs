@@ -194,12 +194,10 @@ impl Conversation {
                 self.queue.pop();
             }
             What::Own(_) => {
+                let replays = self.queue.prelude() > 0;
                 self.queue.pop();
-                if self.prelude > 0 {
-                    self.prelude -= 1;
-                    if self.prelude == 0 {
-                        self.replayed(turn.outlet);
-                    }
+                if replays && self.queue.prelude() == 0 {
+                    self.replayed(turn.outlet);
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! The bodies of scripts that clients sent, so that they can be loaded into the next primary: EVALSHA fails there otherwise, and clients
 //! that were not told of a change do not expect it.
 //!
-//! In each epoch a script is loaded once for each worker, ahead of the first EVALSHA that needs it: so nothing is ever asked out of order.
+//! In each epoch a script is loaded on the connection of the first EVALSHA that needs it, and ahead of it, so that nothing is ever asked out
+//! of order. What another connection was asked to load counts only when the primary has said that it did.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -42,15 +43,9 @@ impl Scripts {
         }
     }
 
-    /// A client sends a body to the primary, which keeps it.
+    /// A client sends a body.
     pub(super) fn saw(&mut self, body: &[u8]) {
-        if let Some(digest) = self.digests.get(body) {
-            if let Some(script) = self.known.get_mut(digest) {
-                script.loaded = true;
-            }
-            return;
-        }
-        if body.len() > SCRIPT_BYTES_MAX / 8 {
+        if self.digests.contains_key(body) || body.len() > SCRIPT_BYTES_MAX / 8 {
             return;
         }
         while self.order.len() >= SCRIPTS_MAX || self.bytes + body.len() > SCRIPT_BYTES_MAX {
@@ -64,14 +59,20 @@ impl Scripts {
         self.bytes += body.len();
         self.order.push_back(digest);
         self.digests.insert(body.into(), digest);
-        self.known.insert(digest, Script { body: body.into(), loaded: true });
+        self.known.insert(digest, Script { body: body.into(), loaded: false });
     }
 
-    /// The body to load before this digest is used, if it is known and the present primary has not got it from here. It counts as loaded
-    /// from now on.
-    pub(super) fn missing(&mut self, digest: &[u8]) -> Option<&[u8]> {
-        let script = self.known.get_mut(&Digest::try_from(digest.to_ascii_lowercase()).ok()?)?;
-        (!std::mem::replace(&mut script.loaded, true)).then_some(&script.body)
+    /// The body to load before this digest is used, if it is known and the present primary is not known to have it.
+    pub(super) fn missing(&self, digest: &[u8]) -> Option<&[u8]> {
+        let script = self.known.get(&Digest::try_from(digest.to_ascii_lowercase()).ok()?)?;
+        (!script.loaded).then_some(&script.body)
+    }
+
+    /// The primary of this epoch said that it has it.
+    pub(super) fn loaded(&mut self, digest: &[u8]) {
+        if let Some(script) = Digest::try_from(digest).ok().and_then(|digest| self.known.get_mut(&digest)) {
+            script.loaded = true;
+        }
     }
 
     /// A client had all scripts forgotten.
@@ -85,14 +86,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_is_loaded_once_in_each_epoch_that_follows() {
+    fn a_script_is_missing_in_each_epoch_until_the_primary_says_that_it_has_it() {
         let mut scripts = Scripts::default();
         let digest = b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
         scripts.saw(b"return 1");
-        assert_eq!(scripts.missing(digest), None, "the present primary got it from the client");
+        assert_eq!(scripts.missing(digest), Some(&b"return 1"[..]), "whether it was executed nobody said");
+        scripts.loaded(digest);
+        assert_eq!(scripts.missing(digest), None);
         scripts.enter(1);
         assert_eq!(scripts.missing(&digest.to_ascii_uppercase()), Some(&b"return 1"[..]));
-        assert_eq!(scripts.missing(digest), None);
         scripts.enter(2);
         scripts.flushed();
         assert_eq!(scripts.missing(digest), None, "the client wanted it forgotten");

@@ -61,9 +61,9 @@ impl Transaction {
         })
     }
 
-    /// The same for another connection.
+    /// The same for another connection. MULTI goes alone: were it refused, what follows would be executed at once.
     pub(super) fn replay(&self) -> Vec<(Own, bool, Vec<u8>)> {
-        let begin = (Own::State, false, request(["MULTI"]));
+        let begin = (Own::State, true, request(["MULTI"]));
         std::iter::once(begin).chain(self.queued().map(|bytes| (Own::Queued, false, bytes.to_vec()))).collect()
     }
 }

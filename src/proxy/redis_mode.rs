@@ -33,7 +33,7 @@ use self::upstream::Upstream;
 use super::tally::{Pinned, Tally};
 use super::tcp_mode::{PARKED_BYTES_MAX, QUEUED_BYTES_MAX};
 use super::transport::Stream;
-use crate::conversation::{self, Conversation, Next, Pin};
+use crate::conversation::{self, Conversation, Next};
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Noticed, Passage};
 
@@ -286,7 +286,7 @@ impl Dialogue {
             }
             return Ok(true);
         }
-        if self.client_ended && self.conversation.pin() == Some(Pin::Blocked) {
+        if self.client_ended && self.conversation.is_blocked() {
             // What it would be given nobody would take.
             return Err(End::Closed(CloseReason::Client));
         }

@@ -87,6 +87,12 @@ impl Stream {
         self.shows(PollFlags::HUP | PollFlags::ERR)
     }
 
+    /// Some of what was written is still in the send queue. What a unix socket took is with its reader already.
+    pub fn has_unsent(&self) -> bool {
+        // With this option a socket is writable only while less than so much is unsent (tcp(7)).
+        matches!(self, Self::Tcp(_)) && SockRef::from(self).set_tcp_notsent_lowat(1).is_ok() && !self.shows(PollFlags::OUT)
+    }
+
     fn shows(&self, flags: PollFlags) -> bool {
         let mut fds = [PollFd::from_borrowed_fd(self.as_fd(), flags)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -148,4 +154,27 @@ pub fn tune(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
     socket.set_tcp_keepalive(
         &TcpKeepalive::new().with_time(keepalive.max(Duration::from_secs(1))).with_interval(between).with_retries(3),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_whose_peer_does_not_read_has_something_unsent() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let stream = Stream::Tcp(TcpStream::connect(address).await.expect("it listens"));
+        let (mut peer, _) = listener.accept().await.expect("it connected");
+        stream.send_now(b"PING\r\n").expect("there is room");
+        assert!(!stream.has_unsent(), "what the peer's kernel has is sent");
+        let mut written = 6;
+        while let Ok(bytes) = stream.send_now(&[0; 64 * 1024]) {
+            written += bytes;
+        }
+        assert!(stream.has_unsent());
+        let mut read = vec![0; written];
+        tokio::io::AsyncReadExt::read_exact(&mut peer, &mut read).await.expect("all of it arrives");
+        assert!(!stream.has_unsent());
+    }
 }

@@ -28,7 +28,7 @@ def report(suite, heading, ways, seconds, exceptions):
     direct = ways["direct"]
     wavering = unstable(direct)
     lines = [heading, "", row("way", "runs", "passed", "failed", "skipped", "differ from direct", "seconds a run"), "|---" * 7 + "|"]
-    found, unnamed = [], []
+    found = []
     for way, runs in ways.items():
         differ = [] if way == "direct" else differences(direct, runs)
         found += [(way, each, named(each, suite, way, exceptions)) for each in differ]
@@ -45,10 +45,12 @@ def report(suite, heading, ways, seconds, exceptions):
         )
     if found:
         lines += ["", "Tests that differ:", "", row("way", "unit", "test", "direct", "through mainstay", "why"), "|---" * 6 + "|"]
+    unnamed = [(way, each) for way, each, why in found if why is None]
+    found, behind = without_those_behind(found)
     for way, each, why in found:
-        if why is None:
-            unnamed.append((way, each))
         said = why or f"not reviewed; the suite said: {each.reason or 'nothing'}"
+        if missing := behind.get((way, each.unit)) if DIED in each.through else None:
+            said += f" ({missing} tests behind it in its unit were not run)"
         lines.append(row(way, each.unit, each.name, each.direct, ", ".join(each.through), said))
     if wavering:
         lines += ["", "Not compared, because the direct runs do not agree:", "", row("unit", "test", "direct runs"), "|---" * 3 + "|"]
@@ -65,3 +67,14 @@ def report(suite, heading, ways, seconds, exceptions):
             lines += ["", f"Named in differences.toml, but did not differ ({', '.join(idle)}): {entry['unit']}: {entry['test']}"]
     return "\n".join(lines) + "\n", unnamed
 
+
+def without_those_behind(found):
+    """Where the suite broke off in a unit, the tests behind are missing by necessity: gives the rest, and how many they were."""
+    broken = {(way, each.unit) for way, each, _ in found if DIED in each.through}
+    rest, behind = [], {}
+    for way, each, why in found:
+        if (way, each.unit) in broken and set(each.through) <= {ABSENT, each.direct}:
+            behind[way, each.unit] = behind.get((way, each.unit), 0) + 1
+        else:
+            rest.append((way, each, why))
+    return rest, behind

@@ -25,6 +25,7 @@ fn a_blocked_client_that_leaves_takes_nothing_with_it() {
     let server = Redis::start(&[]);
     let mainstay = redis_mode([&server]).start_on(&server);
     let mut worker = mainstay.client();
+    worker.must(&["WATCH", "something"]);
     send(&mut worker, &["BRPOP", "jobs", "0"]);
     wait_until(PATIENCE, "it is blocked", || server.info("blocked_clients") == "1");
     worker.finish_writing();

@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod data;
 mod errors;
+mod failures;
 mod frame;
 mod server;
 mod world;
@@ -83,32 +84,5 @@ proptest! {
         let mut world = play(&events);
         world.come_to_rest();
         world.check_the_end();
-    }
-}
-
-#[test]
-fn debugging() {
-    use asking::Ask;
-    let mut world = World::new();
-    for event in [
-        Event::Ask(Ask::Select, 0),
-        Event::Ask(Ask::Watch, 0),
-        Event::Withdraw { sees: false },
-        Event::Ask(Ask::Multi, 0),
-        Event::Elect,
-        Event::Ask(Ask::Big, 13),
-        Event::Run(1),
-        Event::Withdraw { sees: false },
-        Event::Elect,
-        Event::Run(1),
-        Event::Run(1),
-    ] {
-        println!("{event:?}");
-        world.happen(event);
-        println!(
-            "   {:?} link {:?}",
-            world.conversation.queue.iter().collect::<Vec<_>>(),
-            world.link.as_ref().map(|link| link.id)
-        );
     }
 }

@@ -83,6 +83,10 @@ impl Dialogue {
             Upstream::Live(live) if live.epoch < epoch => {
                 match self.tell(present, &[], |conversation, turn| conversation.withdraw(left, turn)) {
                     Ok(Withdrawn::Drop) => drop(self.give_up_upstream()),
+                    // It may execute what it has not been sent yet, though another has taken its place.
+                    Ok(Withdrawn::Drain) if left == Departure::Replaced && self.upstream.has_unsent() => {
+                        self.lose_upstream(present)
+                    }
                     Ok(Withdrawn::Drain) => {
                         self.drain(present);
                         if let Some(id) = self.conversation.blocked_as().filter(|_| left == Departure::Replaced) {

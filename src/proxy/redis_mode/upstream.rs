@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::doubt::Doubt;
 use super::{Dialogue, End, Present};
-use crate::conversation::{self, Conversation};
+use crate::conversation::Conversation;
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::proxy::lanes::Slot;
 use crate::proxy::policy::Admission;
@@ -83,6 +83,11 @@ impl Upstream {
             Self::Draining(draining) => draining.stream.abort(),
             Self::None | Self::Parked | Self::Connecting(_) => {}
         }
+    }
+
+    /// Some of what was written to it is still on this machine.
+    pub(super) fn has_unsent(&self) -> bool {
+        matches!(self, Self::Live(live) if live.stream.has_unsent())
     }
 
     /// What has arrived from it.
@@ -232,7 +237,7 @@ impl Dialogue {
         let Upstream::Live(live) = &mut self.upstream else { return };
         if !live.settled || live.slot.is_some() {
             // A blocking command may wait for hours, and is no burden meanwhile.
-            let blocked = self.conversation.pin() == Some(conversation::Pin::Blocked) && self.conversation.pending().is_empty();
+            let blocked = self.conversation.is_blocked();
             if self.conversation.caught_up() || blocked {
                 (live.settled, live.slot) = (true, None);
                 present.session.waits_since(None);

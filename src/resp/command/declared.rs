@@ -62,6 +62,9 @@ pub fn shipped() -> Vec<Declared> {
 /// Reads the reply to `COMMAND`.
 pub fn of_reply(reply: &OwnedFrame) -> Result<Vec<Declared>, &'static str> {
     let OwnedFrame::Array(entries) = reply else { return Err("it is no array") };
+    if entries.len() < NAMES_MIN {
+        return Err("it lists fewer commands than any server has");
+    }
     let mut all = Vec::new();
     let mut has_subcommands = false;
     for entry in entries {
@@ -77,9 +80,6 @@ pub fn of_reply(reply: &OwnedFrame) -> Result<Vec<Declared>, &'static str> {
         if all.len() > NAMES_MAX {
             return Err("it lists more commands than any server has");
         }
-    }
-    if all.len() < NAMES_MIN {
-        return Err("it lists fewer commands than any server has");
     }
     if !has_subcommands {
         complete_old(&mut all);

@@ -1,8 +1,8 @@
 //! Where a reply or a push ends, in RESP2 and RESP3.
 //!
 //! Where a frame ends takes no tree: an aggregate of `n` elements only means that `n` more frames must come, wherever they are nested. One
-//! count of the frames that are still needed says it all, at any depth, in a few bytes; a script's reply nests as deep as Lua's stack
-//! allows, and a fixed bound would refuse what the server rightly sends. Only a streamed aggregate, whose length nobody knows before its
+//! count of the frames that are still needed says it all, at any depth, in a few bytes. A script's reply nests as deep as Lua's stack
+//! allows (7,995 levels in Redis 7.0), so that a small bound would refuse what the server rightly sends. Only a streamed aggregate, whose length nobody knows before its
 //! end, puts the count outside it aside. No server sends such ones today, so that this is the part that allocates, and has a bound.
 //!
 //! What a line says (a number, a boolean) is not read. What stands where `\r\n` must stand is: it is how a peer that has lost the thread

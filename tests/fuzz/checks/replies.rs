@@ -200,7 +200,7 @@ pub fn redis_protocol(bytes: &[u8]) -> Seen {
     match resp2::decode::decode_range(bytes) {
         Ok(Some((_, end))) => Seen::Frame { end },
         Ok(None) => Seen::Incomplete,
-        Err(_) => resp3_frame(bytes).map_or_else(|error| Seen::Refused(error.to_string()), |seen| seen),
+        Err(_) => resp3_frame(bytes).unwrap_or_else(|error| Seen::Refused(error.to_string())),
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Verdict {
     pub watches_lost: usize,
     /// Connections that ended while a write was under way in a crash.
     pub closed: usize,
+    /// The first batch with a wrong reply in it, in full.
+    pub batch: Option<String>,
 }
 
 impl Verdict {
@@ -112,6 +114,9 @@ impl Verdict {
                 let what: String = fault.what.chars().take(600).collect();
                 text += &format!("\n    {what}");
             }
+        }
+        if let Some(batch) = &self.batch {
+            text += &format!("\nThe first batch with a wrong reply in it:{batch}");
         }
         text
     }

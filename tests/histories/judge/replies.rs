@@ -24,25 +24,36 @@ pub fn judge(evidence: &Evidence, history: &History, verdict: &mut Verdict) {
             let (from, to) = (event.sent as f64 / 1e6, event.done as f64 / 1e6);
             format!("{who}, {from:.4}-{to:.4} s, batch {}: {words:?} {what} {reply}", event.batch)
         };
-        match errors(reply) {
-            Some(_) => verdict.fault(Kind::Error, told("was answered")),
-            None if !fits(history, &event.request, reply, during || watch_is_old(evidence, history, event)) => {
-                verdict.fault(Kind::Swapped, told("cannot be answered"));
+        let fault = match errors(reply) {
+            Some(_) => Some((Kind::Error, told("was answered"))),
+            None => {
+                let fits = fits(history, &event.request, reply, during || watch_is_old(evidence, history, event));
+                (!fits).then(|| (Kind::Swapped, told("cannot be answered")))
             }
-            None => {}
+        };
+        if let Some((kind, what)) = fault {
+            verdict.fault(kind, what);
+            verdict.batch.get_or_insert_with(|| batch(history, event.batch));
         }
     }
     ends(evidence, history, &who, verdict);
 }
 
+/// All of a batch, for people: what went wrong is often seen from what stands around it.
+fn batch(history: &History, number: u64) -> String {
+    let short = |text: &str, length| text.chars().take(length).collect::<String>();
+    let lines = history.events.iter().filter(|event| event.batch == number).map(|event| {
+        let words: Vec<String> = event.request.words(history.client).iter().map(|word| short(word, 40)).collect();
+        format!("\n    {:.4} s {words:?} -> {}", event.done as f64 / 1e6, short(&format!("{:?}", event.outcome), 120))
+    });
+    lines.collect()
+}
+
 /// The WATCH went out before a failover that was over when EXEC was sent.
 fn watch_is_old(evidence: &Evidence, history: &History, exec: &Event) -> bool {
     let Request::Exec { watched: true, .. } = exec.request else { return false };
-    let watch = history
-        .events
-        .iter()
-        .filter(|event| event.sent <= exec.sent && matches!(event.request, Request::Watch { .. }))
-        .next_back();
+    let before = |event: &&Event| event.sent <= exec.sent && matches!(event.request, Request::Watch { .. });
+    let watch = history.events.iter().rfind(before);
     watch.is_some_and(|watch| evidence.failovers.iter().any(|failover| failover.overlaps(watch.sent, exec.done)))
 }
 
