@@ -353,7 +353,9 @@ impl Queue {
 
     /// Forgets the first `count` requests, which nobody waits for.
     pub(super) fn drop_first(&mut self, count: usize) {
-        (0..count).for_each(|_| drop(self.pop()));
+        for _ in 0..count {
+            self.pop();
+        }
     }
 
     /// Puts requests before all others. Everything has to be rewound. What is behind the last one that replays something waits until that
