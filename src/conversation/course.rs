@@ -211,7 +211,7 @@ impl Conversation {
                 now_in_multi = false;
                 again
             }
-            (_, true) if request.whole => again,
+            (kind, true) if request.whole && kind != Kind::Exec => again,
             (_, false) if request.whole && command.fate == Fate::Read => again,
             (kind, _) if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals) && !matches!(kind, Kind::Blocking(_)) => {
                 Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
@@ -237,8 +237,8 @@ impl Conversation {
             && (begin.is_some() || !self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
     }
 
-    /// The EXEC at `index` was executed: so were its MULTI and what was queued behind it, whose replies all servers give alike.
-    fn believe_queued(&mut self, index: usize) {
+    /// The EXEC at `index` is answered: so are its MULTI and what was queued behind it, in the words that all servers give.
+    pub(super) fn believe_queued(&mut self, index: usize) {
         let begin = (0..index).rev().find(|at| self.is_multi(*at)).unwrap_or(0);
         for at in begin..index {
             if self.queue.get(at).is_some_and(|request| request.stage == Stage::Again) {

@@ -20,6 +20,22 @@ const UNSENT_BYTES_MAX: usize = 256 * 1024 + 1;
 pub(super) struct Intake {
     pub in_multi: bool,
     pub ghost: Option<Ghost>,
+    /// What was watched was watched on another connection: the next EXEC answers nil.
+    pub broken: bool,
+}
+
+impl Intake {
+    /// A request of this kind follows, and is asked.
+    pub(super) fn follow(&mut self, kind: Kind) {
+        match kind {
+            Kind::Multi => self.in_multi = true,
+            // Without MULTI they are refused.
+            Kind::Exec | Kind::Discard if !self.in_multi => {}
+            Kind::Exec | Kind::Discard | Kind::Reset => (self.in_multi, self.broken) = (false, false),
+            Kind::Unwatch if !self.in_multi => self.broken = false,
+            _ => {}
+        }
+    }
 }
 
 impl Conversation {
@@ -105,10 +121,10 @@ impl Conversation {
         }
     }
 
-    /// WAIT is about the writes of this connection.
+    /// WAIT is about the writes of this connection. What is queued is none: its EXEC is.
     #[inline]
-    fn note_write(&mut self, command: Command) {
-        if command.fate != Fate::Read {
+    pub(super) fn note_write(&mut self, command: Command) {
+        if command.fate != Fate::Read && !self.intake.in_multi {
             self.wrote = true;
             self.wrote_elsewhere = false;
         }
@@ -128,6 +144,7 @@ impl Conversation {
                 let on = words.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"on"));
                 command.kind = if on { Kind::Plain } else { Kind::Opaque };
             }
+            Kind::Wait if in_multi => command.kind = Kind::Plain,
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
@@ -137,8 +154,7 @@ impl Conversation {
             }
             Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
-            Kind::Multi => self.intake.in_multi = true,
-            Kind::Exec | Kind::Discard | Kind::Reset => self.intake.in_multi = false,
+            Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
             Kind::Plain
             | Kind::Hello
             | Kind::Auth
@@ -150,7 +166,6 @@ impl Conversation {
             | Kind::ClientTracking
             | Kind::Quit
             | Kind::Watch
-            | Kind::Unwatch
             | Kind::Subscribe(_)
             | Kind::Unsubscribe(_)
             | Kind::Script(Script::Digest | Script::Function)
@@ -171,11 +186,11 @@ impl Conversation {
         if let Some(ghost) = self.intake.ghost {
             match command.kind {
                 Kind::Exec => {
-                    (self.intake.ghost, self.broken) = (None, false);
+                    (self.intake, self.broken) = (Intake::default(), false);
                     return Some(self.ghost_reply(ghost));
                 }
                 Kind::Discard => {
-                    (self.intake.ghost, self.broken) = (None, false);
+                    (self.intake, self.broken) = (Intake::default(), false);
                     return Some(b"+OK\r\n".to_vec());
                 }
                 Kind::Reset | Kind::Quit => self.intake.ghost = None,
@@ -188,7 +203,7 @@ impl Conversation {
             {
                 Some(b"-ERR mainstay: this connection has too many subscriptions to be kept through a failover\r\n".to_vec())
             }
-            Kind::Multi if self.broken && !self.intake.in_multi => {
+            Kind::Multi if self.intake.broken && !self.intake.in_multi => {
                 self.intake.ghost = Some(Ghost::Nil);
                 Some(b"+OK\r\n".to_vec())
             }
@@ -224,7 +239,7 @@ impl Conversation {
         }
         let keys = blocking::from_the_end(words);
         for key in keys {
-            let question = request([&b"XREVRANGE"[..], &key, b"+", b"-", b"COUNT", b"1"]);
+            let question = blocking::end_of(&key);
             self.put_before_incoming(Own::StreamEnd, &question, turn);
         }
     }
@@ -266,7 +281,7 @@ impl Conversation {
 pub(super) const UNKNOWN: Command = Command { fate: Fate::Unknown, kind: Kind::Plain };
 
 /// Sent with nothing unanswered before it, and nothing behind it until it is answered: what follows a login must not run if the login
-/// fails; what follows a blocking command can then be asked elsewhere.
+/// fails; what follows a blocking command can then be asked elsewhere; WAIT is about writes that have not been refused.
 fn goes_alone(kind: Kind) -> bool {
     match kind {
         Kind::Hello
@@ -276,6 +291,7 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Subscribe(_)
         | Kind::Unsubscribe(_)
         | Kind::Blocking(_)
+        | Kind::Wait
         | Kind::Opaque => true,
         Kind::Plain
         | Kind::Select
@@ -293,7 +309,6 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Script(_)
         | Kind::ScriptLoad
         | Kind::ScriptFlush
-        | Kind::Scan(_)
-        | Kind::Wait => false,
+        | Kind::Scan(_) => false,
     }
 }

@@ -22,6 +22,7 @@ mod course;
 mod intake;
 mod moving;
 mod queue;
+mod reconsidered;
 mod refusal;
 mod remembered;
 mod replies;
@@ -382,6 +383,8 @@ impl Conversation {
             if let What::Client(command) = first.what {
                 turn.outlet.answered(first.asked);
                 self.forget_stream_ends(command);
+                // Answered here, and so what was watched before it is watched in vain.
+                self.watching &= !matches!(command.kind, Kind::Exec | Kind::Discard);
             }
             self.take_effect();
             self.queue.pop();

@@ -249,6 +249,12 @@ impl Queue {
         }
     }
 
+    /// Of the next request a part was handed over, and no more.
+    pub(super) fn is_within_request(&self) -> bool {
+        let next = self.requests.get(self.next).filter(|next| next.stage == Stage::Waiting);
+        next.is_some_and(|next| self.cursor > self.next_at || next.started && !next.whole)
+    }
+
     /// Forgets the oldest bytes that were handed over, beyond what is kept.
     fn trim(&mut self) {
         let mut index = 0;
@@ -347,9 +353,7 @@ impl Queue {
 
     /// Forgets the first `count` requests, which nobody waits for.
     pub(super) fn drop_first(&mut self, count: usize) {
-        for _ in 0..count {
-            self.pop();
-        }
+        (0..count).for_each(|_| drop(self.pop()));
     }
 
     /// Puts requests before all others. Everything has to be rewound. What is behind the last one that replays something waits until that

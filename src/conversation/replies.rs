@@ -47,6 +47,10 @@ pub(super) enum Tone {
 impl Conversation {
     /// Takes all of `bytes`.
     pub fn upstream_said(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<Next, Close> {
+        if self.over {
+            // The answer to QUIT is the last word.
+            return Ok(Next::Continue);
+        }
         match self.frames(bytes, turn) {
             Ok(()) => {}
             Err(Stop::Close(close)) => return Err(close),

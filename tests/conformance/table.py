@@ -61,10 +61,10 @@ def report(suite, heading, ways, seconds, exceptions):
         lines += ["", "Fail direct too, so that they say nothing about mainstay:", "", row("unit", "test", "the suite said"), "|---" * 3 + "|"]
         lines += [row(key[0], key[1], next((run.reasons.get(key) for run in direct), "")) for key in failing]
     seen = {(way, each.unit, each.name) for way, each, _ in found}
-    for entry in exceptions:
-        idle = [way for way in entry["ways"] if way in ways and (way, entry["unit"], entry["test"]) not in seen]
-        if entry["suite"] == suite and idle:
-            lines += ["", f"Named in differences.toml, but did not differ ({', '.join(idle)}): {entry['unit']}: {entry['test']}"]
+    mine = [entry for entry in exceptions if entry["suite"] == suite]
+    named_tests = {(way, each["unit"], test) for each in mine for way in each["ways"] if way in ways for test in each["tests"]}
+    if idle := sorted(named_tests - seen):
+        lines += ["", "Named in differences.toml, but did not differ: " + "; ".join(" ".join(each) for each in idle)]
     return "\n".join(lines) + "\n", unnamed
 
 

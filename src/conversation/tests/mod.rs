@@ -1,6 +1,7 @@
 //! Conversations without sockets.
 
 mod model;
+mod refusals;
 mod requests;
 mod state;
 
