@@ -152,8 +152,7 @@ impl Queue {
 
     /// A request that is settled already; what has come in of it is forgotten.
     pub(super) fn push_settled(&mut self, what: What, asked: Moment) {
-        self.bytes.truncate(self.bytes.len() - self.incoming);
-        self.incoming = 0;
+        self.bytes.truncate(self.bytes.len() - std::mem::take(&mut self.incoming));
         let settled = Request { asked, len: 0, what, stage: Stage::Settled, barrier: false, started: false, whole: false };
         self.requests.push_back(settled);
     }
@@ -353,7 +352,7 @@ impl Queue {
 
     /// Forgets the first `count` requests, which nobody waits for.
     pub(super) fn drop_first(&mut self, count: usize) {
-        (0..count).for_each(|_| drop(self.pop()));
+        (0..count).map_while(|_| self.pop()).for_each(drop);
     }
 
     /// Puts requests before all others. Everything has to be rewound. What is behind the last one that replays something waits until that

@@ -271,7 +271,7 @@ impl Client {
             self.last_write = None;
             return self.denied.extend(multi.queued.iter().filter_map(|words| number_of(words)));
         }
-        self.watched = false;
+        (self.watched, self.last_write) = (false, None);
         let Frame::Array(items) = frame else { panic!("{asked:?}: {frame:?}") };
         assert_eq!(items.len(), multi.queued.len(), "{asked:?} of {multi:?}: {frame:?}");
         let on = asked.number.and_then(|number| ledger.executed_on.get(&number));

@@ -288,7 +288,7 @@ impl World {
         } else if why.contains("over the same requests") {
             self.losses > 3
         } else {
-            why.contains("which may be lost") && self.ledger.lossy
+            why.contains("which may be lost") && self.rough
         };
         assert!(excused && close.fault == Fault::Upstream, "there was no reason to close: {close:?}");
         self.closed = Some(close);
