@@ -168,7 +168,11 @@ impl Conversation {
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
         self.link = Link::None;
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
-        (self.frame, self.confirmed) = (Frame::Fresh, 0);
+        let confirmed = std::mem::take(&mut self.confirmed);
+        if self.is_first_the_clients() {
+            self.confirmed_before = self.confirmed_before.max(confirmed);
+        }
+        self.frame = Frame::Fresh;
         self.holding = Vec::new();
         self.queue.drop_first(self.queue.prelude());
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {

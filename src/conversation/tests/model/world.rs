@@ -287,6 +287,9 @@ impl World {
             self.excuses.big
         } else if why.contains("over the same requests") {
             self.losses > 3
+        } else if why.contains("a transaction behind a refused command") {
+            // It read beside what may write, behind a write that was refused.
+            true
         } else {
             why.contains("which may be lost") && self.rough
         };
