@@ -158,7 +158,7 @@ impl World {
             Event::Stay => self.stay(),
             Event::Refuse => {
                 if self.route.is_none() && self.link.is_none() {
-                    self.excuses.refused = true;
+                    (self.excuses.refused, self.ledger.refused) = (true, true);
                     self.turn(|conversation, turn| conversation.refuse("no primary", turn));
                 }
             }
