@@ -33,8 +33,12 @@ impl Conversation {
         self.reconsider();
         self.emit(turn);
         let mut prelude = self.state.as_ref().map(|state| state.replay()).unwrap_or_default();
+        // RESP 2 takes little else after them.
+        let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
+        let subscriptions = prelude.split_off(subscriptions);
         self.load_scripts(&mut prelude, turn);
         self.begin_blocking(&mut prelude, turn);
+        prelude.extend(subscriptions);
         if let Some(transaction) = &self.transaction {
             prelude.extend(transaction.replay());
         }
