@@ -95,11 +95,14 @@ impl Conversation {
 
     /// The client broke the protocol or a bound: what it asked before is answered, then it is told, then nothing more is read of it.
     fn break_off(&mut self, error: &str, turn: &mut Turn<'_>) {
+        let reply = format!("-{error}\r\n").into_bytes();
         if self.queue.is_open() {
-            self.queue.abandon_open();
+            // The server has a part of it and waits for the rest, which never comes.
+            self.settle(self.queue.len() - 1, reply);
+        } else {
+            self.queue.discard_incoming();
+            self.settle_new(What::Client(UNKNOWN), reply, turn);
         }
-        self.queue.discard_incoming();
-        self.settle_new(What::Client(UNKNOWN), format!("-{error}\r\n").into_bytes(), turn);
         self.failure = Some(Box::new(Close { why: format!("the client was told: {error}"), fault: Fault::Client }));
     }
 

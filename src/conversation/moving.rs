@@ -112,8 +112,10 @@ impl Conversation {
         if let Frame::Passing(_) = self.frame {
             return Err(broken("it ended in the middle of a reply"));
         }
-        let mut in_multi = self.transaction.is_some();
+        // As the last reply left it, also where that was kept back.
+        let mut in_multi = self.doubt.as_ref().map_or(self.transaction.is_some(), |doubt| doubt.in_multi);
         let mut writes = self.transaction.as_ref().is_some_and(|transaction| transaction.writes);
+        writes |= self.queue.iter().any(|request| request.stage == Stage::Again && request.may_write());
         let mut any = false;
         for request in self.queue.iter().filter(|request| request.stage == Stage::Sent) {
             let What::Client(command) = request.what else { continue };
@@ -168,7 +170,11 @@ impl Conversation {
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
         self.link = Link::None;
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
-        (self.frame, self.confirmed) = (Frame::Fresh, 0);
+        let confirmed = std::mem::take(&mut self.confirmed);
+        if self.is_first_the_clients() {
+            self.confirmed_before = self.confirmed_before.max(confirmed);
+        }
+        self.frame = Frame::Fresh;
         self.holding = Vec::new();
         self.queue.drop_first(self.queue.prelude());
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {

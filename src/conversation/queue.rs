@@ -152,8 +152,7 @@ impl Queue {
 
     /// A request that is settled already; what has come in of it is forgotten.
     pub(super) fn push_settled(&mut self, what: What, asked: Moment) {
-        self.bytes.truncate(self.bytes.len() - self.incoming);
-        self.incoming = 0;
+        self.bytes.truncate(self.bytes.len() - std::mem::take(&mut self.incoming));
         let settled = Request { asked, len: 0, what, stage: Stage::Settled, barrier: false, started: false, whole: false };
         self.requests.push_back(settled);
     }

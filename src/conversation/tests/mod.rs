@@ -4,6 +4,7 @@ mod model;
 mod refusals;
 mod requests;
 mod state;
+mod subscriptions;
 
 use super::*;
 use crate::resp::command::Commands;
