@@ -12,6 +12,9 @@ const LOOKED_AT_BYTES_MAX: usize = 64 * 1024;
 /// Replies kept back while it is not known whether the primary changed.
 const WITHHELD_BYTES_MAX: usize = 1024 * 1024;
 
+/// A client goes on with so many cursors at a time, at most: the oldest are forgotten first.
+const CURSORS_MAX: usize = 64;
+
 /// Where a frame goes.
 pub(super) enum Course {
     More,
@@ -80,8 +83,7 @@ impl Conversation {
             What::Client(Command { kind: Kind::Scan(_), .. }) if self.cursors.is_some() => match word(frame) {
                 None if may_wait => Ok(Course::More),
                 cursor => {
-                    let known = cursor.map(Box::from);
-                    self.cursors.iter_mut().for_each(|cursors| cursors.extend(known.clone()));
+                    cursor.into_iter().for_each(|cursor| self.note_cursor(cursor));
                     Ok(Course::Pass(Role::Reply(Tone::Good)))
                 }
             },
@@ -133,7 +135,9 @@ impl Conversation {
                 Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
             }
             Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {
-                let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]).trim().to_owned();
+                let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
+                // A server that does not know the command repeats its arguments, a password among them.
+                let text = text.split(", with args").next().unwrap_or_default().trim();
                 let why = format!("the new primary does not accept what the one before accepted: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
@@ -176,12 +180,13 @@ impl Conversation {
             doubt.in_multi &= command.kind != Kind::Exec;
             return self.withhold(index, line, Stage::Refused);
         }
-        match &self.doubt {
-            None => Ok(Course::Pass(Role::Reply(Tone::Error))),
-            Some(doubt) if (doubt.in_multi || command.fate == Fate::Read) && request.whole => {
-                Ok(Course::Swallow(Role::Kept(Stage::Again)))
-            }
-            Some(_) => self.withhold(index, line, Stage::Settled),
+        let Some(doubt) = &mut self.doubt else { return Ok(Course::Pass(Role::Reply(Tone::Error))) };
+        let in_multi = doubt.in_multi;
+        // However it failed, the transaction is over.
+        doubt.in_multi &= command.kind != Kind::Exec;
+        match in_multi || command.fate == Fate::Read {
+            true if request.whole => Ok(Course::Swallow(Role::Kept(Stage::Again))),
+            true | false => self.withhold(index, line, Stage::Settled),
         }
     }
 
@@ -251,6 +256,15 @@ impl Conversation {
 
     pub(super) fn is_multi(&self, index: usize) -> bool {
         self.queue.get(index).is_some_and(|request| matches!(request.what, What::Client(Command { kind: Kind::Multi, .. })))
+    }
+
+    /// The present server gave it.
+    fn note_cursor(&mut self, cursor: &[u8]) {
+        let Some(cursors) = self.cursors.as_mut().filter(|_| *cursor != *b"0") else { return };
+        if !cursors.iter().any(|known| **known == *cursor) {
+            cursors.drain(..(cursors.len() + 1).saturating_sub(CURSORS_MAX));
+            cursors.push(cursor.into());
+        }
     }
 
     fn withhold(&mut self, index: usize, reply: &[u8], stage: Stage) -> Result<Course, Stop> {
