@@ -145,7 +145,9 @@ impl Conversation {
                 Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
             }
             Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {
-                let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]).trim().to_owned();
+                let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
+                // A server that does not know the command repeats its arguments, a password among them.
+                let text = text.split(", with args").next().unwrap_or_default().trim();
                 let why = format!("the new primary does not accept what the one before accepted: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
@@ -188,12 +190,13 @@ impl Conversation {
             doubt.in_multi &= command.kind != Kind::Exec;
             return self.withhold(index, line, Stage::Refused);
         }
-        match &self.doubt {
-            None => Ok(Course::Pass(Role::Reply(Tone::Error))),
-            Some(doubt) if (doubt.in_multi || command.fate == Fate::Read) && request.whole => {
-                Ok(Course::Swallow(Role::Kept(Stage::Again)))
-            }
-            Some(_) => self.withhold(index, line, Stage::Settled),
+        let Some(doubt) = &mut self.doubt else { return Ok(Course::Pass(Role::Reply(Tone::Error))) };
+        let in_multi = doubt.in_multi;
+        // However it failed, the transaction is over.
+        doubt.in_multi &= command.kind != Kind::Exec;
+        match in_multi || command.fate == Fate::Read {
+            true if request.whole => Ok(Course::Swallow(Role::Kept(Stage::Again))),
+            true | false => self.withhold(index, line, Stage::Settled),
         }
     }
 

@@ -87,10 +87,14 @@ impl Conversation {
     /// A blocking command at the very front is asked with the time that remains.
     fn begin_blocking(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &Turn<'_>) {
         (self.id, self.asked_id) = (Id::Unknown, false);
+        let blocking = |what| if let What::Client(Command { kind: Kind::Blocking(at), .. }) = what { Some(at) } else { None };
+        let waits = |is: &dyn Fn(What) -> bool| self.queue.iter().any(|one| one.stage == Stage::Waiting && is(one.what));
+        self.asked_id = waits(&|what| blocking(what).is_some());
+        if self.asked_id && !waits(&|what| what == What::Own(Own::ClientId)) {
+            prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
+        }
         let Some(front) = self.queue.get(0).copied().filter(|front| front.stage == Stage::Waiting) else { return };
-        let What::Client(Command { kind: Kind::Blocking(at), .. }) = front.what else { return };
-        self.asked_id = true;
-        prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
+        let Some(at) = blocking(front.what) else { return };
         let sequence = self.queue.sequence(0);
         // Its words tell what remained when it was last reworded.
         let worded = self.worded.filter(|(reworded, _)| *reworded == sequence).map_or(front.asked, |(_, when)| when);
@@ -226,7 +230,8 @@ impl Conversation {
     pub fn primary_stays(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
         if let Some(doubt) = &mut self.doubt {
             doubt.stays = true;
-            if self.queue.awaited().is_none() {
+            // In the middle of a push nothing may go between, and the connection is still needed for its rest.
+            if self.queue.awaited().is_none() && !matches!(self.frame, Frame::Passing(_)) {
                 return self.believe(turn);
             }
         }
@@ -344,6 +349,8 @@ impl Conversation {
             }
         }
         if tone == Tone::Error && !(command.kind == Kind::Exec && in_transaction) {
+            // A DISCARD that was refused.
+            self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
             return;
         }
         match command.kind {

@@ -79,10 +79,6 @@ fn ends_transaction(kind: Kind) -> bool {
 /// Of the transaction that these requests belong to, up to its end, something has been answered already: it was too large to be asked
 /// again.
 fn has_lost_a_part(mut requests: impl Iterator<Item = (Stage, Command)>) -> bool {
-    while let Some((stage, command)) = requests.next() {
-        if stage == Stage::Settled || ends_transaction(command.kind) {
-            return stage == Stage::Settled;
-        }
-    }
-    false
+    let first = requests.find(|(stage, command)| *stage == Stage::Settled || ends_transaction(command.kind));
+    first.is_some_and(|(stage, _)| stage == Stage::Settled)
 }

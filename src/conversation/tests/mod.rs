@@ -1,5 +1,6 @@
 //! Conversations without sockets.
 
+mod edges;
 mod model;
 mod refusals;
 mod requests;
