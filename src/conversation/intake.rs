@@ -95,11 +95,14 @@ impl Conversation {
 
     /// The client broke the protocol or a bound: what it asked before is answered, then it is told, then nothing more is read of it.
     fn break_off(&mut self, error: &str, turn: &mut Turn<'_>) {
+        let reply = format!("-{error}\r\n").into_bytes();
         if self.queue.is_open() {
-            self.queue.abandon_open();
+            // The server has a part of it and waits for the rest, which never comes.
+            self.settle(self.queue.len() - 1, reply);
+        } else {
+            self.queue.discard_incoming();
+            self.settle_new(What::Client(UNKNOWN), reply, turn);
         }
-        self.queue.discard_incoming();
-        self.settle_new(What::Client(UNKNOWN), format!("-{error}\r\n").into_bytes(), turn);
         self.failure = Some(Box::new(Close { why: format!("the client was told: {error}"), fault: Fault::Client }));
     }
 
@@ -124,7 +127,7 @@ impl Conversation {
     /// WAIT is about the writes of this connection. What is queued is none: its EXEC is.
     #[inline]
     pub(super) fn note_write(&mut self, command: Command) {
-        if command.fate != Fate::Read && !self.intake.in_multi {
+        if command.fate != Fate::Read && command.kind != Kind::Wait && !self.intake.in_multi {
             self.wrote = true;
             self.wrote_elsewhere = false;
         }
@@ -149,7 +152,7 @@ impl Conversation {
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
-                    self.put_before_incoming(Own::Script, &load, turn);
+                    self.put_before_incoming(&[(Own::Script, load)], turn);
                 }
             }
             Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
@@ -233,20 +236,21 @@ impl Conversation {
 
     /// By what CLIENT UNBLOCK would end it, and where the streams stand that it reads from their end.
     fn ask_before_blocking(&mut self, words: &[Bytes], turn: &mut Turn<'_>) {
+        let mut questions = Vec::new();
         if self.link == Link::Live && !self.asked_id {
             self.asked_id = true;
-            self.put_before_incoming(Own::ClientId, &request(["CLIENT", "ID"]), turn);
+            questions.push((Own::ClientId, request(["CLIENT", "ID"])));
         }
-        let keys = blocking::from_the_end(words);
-        for key in keys {
-            let question = blocking::end_of(&key);
-            self.put_before_incoming(Own::StreamEnd, &question, turn);
-        }
+        questions.extend(blocking::from_the_end(words).iter().map(|key| (Own::StreamEnd, blocking::end_of(key))));
+        self.put_before_incoming(&questions, turn);
     }
 
-    fn put_before_incoming(&mut self, own: Own, question: &[u8], turn: &Turn<'_>) {
+    /// All at once: what has come in may be large, and so may be their number.
+    fn put_before_incoming(&mut self, questions: &[(Own, Vec<u8>)], turn: &Turn<'_>) {
         let incoming = self.queue.discard_incoming();
-        self.queue.push_own(own, question, turn.now);
+        for (own, question) in questions {
+            self.queue.push_own(*own, question, turn.now);
+        }
         self.queue.append(&incoming);
     }
 

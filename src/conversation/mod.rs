@@ -213,6 +213,8 @@ pub struct Conversation {
     holding: Vec<u8>,
     /// Confirmations of the first request so far.
     confirmed: usize,
+    /// So many of them the client has from the upstream before.
+    confirmed_before: usize,
     hint: Option<&'static str>,
     doubt: Option<Box<Doubt>>,
 

@@ -21,6 +21,11 @@ level = "info"
 [admin]
 bind = "{admin}"
 
+[runtime]
+# The suites write on one connection and look from another without waiting for an answer. Two data threads pass such bytes
+# on in either order; one passes them on as they came.
+workers = 1
+
 [[group]]
 name = "suite"
 backends = ["{server}"]

@@ -101,7 +101,7 @@ class Reporting(unittest.TestCase):
     def test_what_nobody_named_is_handed_back(self):
         text, unnamed = self.report(of("ok", "err"))
         self.assertEqual([(way, each.name) for way, each in unnamed], [("tcp", "test")])
-        self.assertIn("| tcp | unit/x | test | ok | ok, err |", text)
+        self.assertIn("| tcp | unit/x | 1 | ok | ok, err | not reviewed; the suite said: nothing | test |", text)
 
     def test_what_is_named_stands_in_the_table_with_its_reason(self):
         entry = {"suite": "redis", "ways": ["tcp"], "unit": "unit/x", "tests": ["test"], "reason": "one client more"}
