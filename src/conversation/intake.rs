@@ -1,5 +1,7 @@
 //! What the client says: requests are recognised, remembered, and put into the queue.
 
+use std::fmt;
+
 use super::queue::{KEPT_BYTES_MAX, REQUESTS_MAX};
 use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
@@ -12,6 +14,10 @@ use crate::resp::frames::arguments;
 const STATE_BYTES_MAX: usize = 1024 * 1024;
 /// The names of a connection's subscriptions together.
 const SUBSCRIPTION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Scripts of which a session needs more within transactions fail there after a move, and are sent anew by their clients.
+const QUEUED_DIGESTS_MAX: usize = 64;
+/// A SHA-1 in hexadecimal digits.
+const DIGEST_BYTES: usize = 40;
 /// What waits to be sent, before the client is left waiting.
 const UNSENT_BYTES_MAX: usize = 256 * 1024 + 1;
 
@@ -35,6 +41,13 @@ impl Intake {
             Kind::Unwatch if !self.in_multi => self.broken = false,
             _ => {}
         }
+    }
+}
+
+/// What a client says and hears is never shown.
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 
@@ -95,11 +108,14 @@ impl Conversation {
 
     /// The client broke the protocol or a bound: what it asked before is answered, then it is told, then nothing more is read of it.
     fn break_off(&mut self, error: &str, turn: &mut Turn<'_>) {
+        let reply = format!("-{error}\r\n").into_bytes();
         if self.queue.is_open() {
-            self.queue.abandon_open();
+            // The server has a part of it and waits for the rest, which never comes.
+            self.settle(self.queue.len() - 1, reply);
+        } else {
+            self.queue.discard_incoming();
+            self.settle_new(What::Client(UNKNOWN), reply, turn);
         }
-        self.queue.discard_incoming();
-        self.settle_new(What::Client(UNKNOWN), format!("-{error}\r\n").into_bytes(), turn);
         self.failure = Some(Box::new(Close { why: format!("the client was told: {error}"), fault: Fault::Client }));
     }
 
@@ -124,7 +140,7 @@ impl Conversation {
     /// WAIT is about the writes of this connection. What is queued is none: its EXEC is.
     #[inline]
     pub(super) fn note_write(&mut self, command: Command) {
-        if command.fate != Fate::Read && !self.intake.in_multi {
+        if command.fate != Fate::Read && command.kind != Kind::Wait && !self.intake.in_multi {
             self.wrote = true;
             self.wrote_elsewhere = false;
         }
@@ -149,9 +165,10 @@ impl Conversation {
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
-                    self.put_before_incoming(Own::Script, &load, turn);
+                    self.put_before_incoming(&[(Own::Script, load)], turn);
                 }
             }
+            Kind::Script(Script::Digest) if in_multi => self.remember_digest(words.get(1)),
             Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
@@ -226,27 +243,41 @@ impl Conversation {
         }
     }
 
+    /// They are those of one command: the next asks for its own when it is its turn.
+    pub(super) fn forget_stream_ends(&mut self, done: Command) {
+        if let Kind::Blocking(_) = done.kind {
+            self.stream_ends.clear();
+        }
+    }
+
+    fn remember_digest(&mut self, digest: Option<&Bytes>) {
+        let digest = digest.filter(|digest| digest.len() == DIGEST_BYTES && !self.queued_digests.contains(digest));
+        if self.queued_digests.len() < QUEUED_DIGESTS_MAX {
+            self.queued_digests.extend(digest.cloned());
+        }
+    }
+
     fn is_foreign_cursor(&self, cursor: Option<&Bytes>) -> bool {
-        let Some(cursors) = &self.cursors else { return false };
-        cursor.is_some_and(|cursor| **cursor != *b"0" && !cursors.contains(cursor))
+        cursor.is_some_and(|cursor| self.foreign_cursors.contains(cursor))
     }
 
     /// By what CLIENT UNBLOCK would end it, and where the streams stand that it reads from their end.
     fn ask_before_blocking(&mut self, words: &[Bytes], turn: &mut Turn<'_>) {
+        let mut questions = Vec::new();
         if self.link == Link::Live && !self.asked_id {
             self.asked_id = true;
-            self.put_before_incoming(Own::ClientId, &request(["CLIENT", "ID"]), turn);
+            questions.push((Own::ClientId, request(["CLIENT", "ID"])));
         }
-        let keys = blocking::from_the_end(words);
-        for key in keys {
-            let question = blocking::end_of(&key);
-            self.put_before_incoming(Own::StreamEnd, &question, turn);
-        }
+        questions.extend(blocking::from_the_end(words).iter().map(|key| (Own::StreamEnd, blocking::end_of(key))));
+        self.put_before_incoming(&questions, turn);
     }
 
-    fn put_before_incoming(&mut self, own: Own, question: &[u8], turn: &Turn<'_>) {
+    /// All at once: what has come in may be large, and so may be their number.
+    fn put_before_incoming(&mut self, questions: &[(Own, Vec<u8>)], turn: &Turn<'_>) {
         let incoming = self.queue.discard_incoming();
-        self.queue.push_own(own, question, turn.now);
+        for (own, question) in questions {
+            self.queue.push_own(*own, question, turn.now);
+        }
         self.queue.append(&incoming);
     }
 

@@ -25,7 +25,8 @@ impl Conversation {
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
         if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
-            self.cursors = Some(Vec::new());
+            // Older ones than those of the last server will hardly come any more.
+            self.foreign_cursors = std::mem::take(&mut self.cursors);
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
         (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
@@ -33,8 +34,12 @@ impl Conversation {
         self.reconsider();
         self.emit(turn);
         let mut prelude = self.state.as_ref().map(|state| state.replay()).unwrap_or_default();
+        // RESP 2 takes little else after them.
+        let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
+        let subscriptions = prelude.split_off(subscriptions);
         self.load_scripts(&mut prelude, turn);
         self.begin_blocking(&mut prelude, turn);
+        prelude.extend(subscriptions);
         if let Some(transaction) = &self.transaction {
             prelude.extend(transaction.replay());
         }
@@ -66,7 +71,8 @@ impl Conversation {
             words.next().is_some_and(|name| by_digest(&turn.commands.look_up(&name[..], None)))
         });
         let bytes = waiting.map(|(_, bytes)| bytes).chain(queued);
-        let digests: Vec<Bytes> = bytes.filter_map(|bytes| Some(Box::from(&arguments(bytes).nth(1)?[..]))).collect();
+        let digests = bytes.filter_map(|bytes| Some(Box::from(&arguments(bytes).nth(1)?[..])));
+        let digests: Vec<Bytes> = digests.chain(self.queued_digests.iter().cloned()).collect();
         self.loading.clear();
         for digest in digests {
             prelude.extend(self.load(&digest, turn.scripts).map(|load| (Own::Script, false, load)));
@@ -83,10 +89,14 @@ impl Conversation {
     /// A blocking command at the very front is asked with the time that remains.
     fn begin_blocking(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &Turn<'_>) {
         (self.id, self.asked_id) = (Id::Unknown, false);
+        let blocking = |what| if let What::Client(Command { kind: Kind::Blocking(at), .. }) = what { Some(at) } else { None };
+        let waits = |is: &dyn Fn(What) -> bool| self.queue.iter().any(|one| one.stage == Stage::Waiting && is(one.what));
+        self.asked_id = waits(&|what| blocking(what).is_some());
+        if self.asked_id && !waits(&|what| what == What::Own(Own::ClientId)) {
+            prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
+        }
         let Some(front) = self.queue.get(0).copied().filter(|front| front.stage == Stage::Waiting) else { return };
-        let What::Client(Command { kind: Kind::Blocking(at), .. }) = front.what else { return };
-        self.asked_id = true;
-        prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
+        let Some(at) = blocking(front.what) else { return };
         let sequence = self.queue.sequence(0);
         // Its words tell what remained when it was last reworded.
         let worded = self.worded.filter(|(reworded, _)| *reworded == sequence).map_or(front.asked, |(_, when)| when);
@@ -112,8 +122,10 @@ impl Conversation {
         if let Frame::Passing(_) = self.frame {
             return Err(broken("it ended in the middle of a reply"));
         }
-        let mut in_multi = self.transaction.is_some();
+        // As the last reply left it, also where that was kept back.
+        let mut in_multi = self.doubt.as_ref().map_or(self.transaction.is_some(), |doubt| doubt.in_multi);
         let mut writes = self.transaction.as_ref().is_some_and(|transaction| transaction.writes);
+        writes |= self.queue.iter().any(|request| request.stage == Stage::Again && request.may_write());
         let mut any = false;
         for request in self.queue.iter().filter(|request| request.stage == Stage::Sent) {
             let What::Client(command) = request.what else { continue };
@@ -168,7 +180,11 @@ impl Conversation {
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
         self.link = Link::None;
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
-        (self.frame, self.confirmed) = (Frame::Fresh, 0);
+        let confirmed = std::mem::take(&mut self.confirmed);
+        if self.is_first_the_clients() {
+            self.confirmed_before = self.confirmed_before.max(confirmed);
+        }
+        self.frame = Frame::Fresh;
         self.holding = Vec::new();
         self.queue.drop_first(self.queue.prelude());
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {
@@ -216,7 +232,8 @@ impl Conversation {
     pub fn primary_stays(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
         if let Some(doubt) = &mut self.doubt {
             doubt.stays = true;
-            if self.queue.awaited().is_none() {
+            // In the middle of a push nothing may go between, and the connection is still needed for its rest.
+            if self.queue.awaited().is_none() && !matches!(self.frame, Frame::Passing(_)) {
                 return self.believe(turn);
             }
         }
@@ -334,6 +351,8 @@ impl Conversation {
             }
         }
         if tone == Tone::Error && !(command.kind == Kind::Exec && in_transaction) {
+            // A DISCARD that was refused.
+            self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
             return;
         }
         match command.kind {

@@ -157,6 +157,9 @@ impl Conversation {
                     return false;
                 }
                 self.confirmed = 0;
+                if self.is_first_the_clients() {
+                    self.confirmed_before = 0;
+                }
                 self.finish(Tone::Good, turn);
             }
             Role::Kept(stage) => {
@@ -167,6 +170,10 @@ impl Conversation {
             }
         }
         self.queue.get(0).is_some_and(|request| request.stage == Stage::Settled)
+    }
+
+    pub(super) fn is_first_the_clients(&self) -> bool {
+        self.queue.get(0).is_some_and(|first| matches!(first.what, What::Client(_)))
     }
 
     /// One for each name; without names one for each subscription, and one where there is none.

@@ -211,3 +211,27 @@ fn a_question_of_mainstays_own_behind_a_refused_request_is_not_taken_for_its_ans
     talk.answers("+OK\r\n:78\r\n");
     assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("+OK\r\n", "BRPOP q 10"));
 }
+
+#[test]
+fn a_write_in_flight_behind_a_refused_exec_is_never_asked_again() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI; SET a 1");
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n");
+    talk.say("EXEC; PUBLISH c m");
+    talk.sends();
+    talk.answers("-EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.\r\n");
+    talk.lost().expect_err("nobody knows whether PUBLISH ran");
+}
+
+#[test]
+fn a_transaction_that_begins_behind_a_refused_request_is_known_to_be_one() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1; MULTI; SET b 1");
+    talk.sends();
+    talk.answers(READONLY);
+    talk.answers("+OK\r\n");
+    talk.lost().expect("SET was queued at most");
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1; MULTI; SET b 1");
+}

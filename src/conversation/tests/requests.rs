@@ -124,6 +124,35 @@ fn a_protocol_error_is_told_after_what_was_asked_before() {
 }
 
 #[test]
+fn a_protocol_error_in_the_middle_of_a_large_request_is_told_too() {
+    let mut talk = Talk::attached();
+    let large = format!("*4\r\n$3\r\nSET\r\n$1\r\na\r\n$70000\r\n{}\r\n", "x".repeat(70_000));
+    talk.turn(|conversation, turn| conversation.client_said(large.as_bytes(), turn)).expect("it streams");
+    talk.conversation.wrote(talk.conversation.pending().len());
+    talk.turn(|conversation, turn| conversation.client_said(b":5\r\n", turn)).expect("told");
+    assert_eq!(talk.hears(), "-ERR Protocol error: expected '$', got ':'\r\n");
+    assert!(talk.conversation.is_over() && talk.conversation.failure().is_some());
+}
+
+#[test]
+fn cursors_are_remembered_in_bounds() {
+    let mut talk = Talk::attached();
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("PING");
+    talk.move_on();
+    talk.sends();
+    talk.answers("+PONG\r\n");
+    for cursor in 1000..2000 {
+        talk.say("SCAN 0");
+        talk.sends();
+        talk.answers(&format!("*2\r\n$4\r\n{cursor}\r\n*0\r\n"));
+    }
+    assert!(talk.conversation.cursors.len() < 300);
+    talk.say("SCAN 1999");
+    assert_eq!(talk.sends(), "SCAN 1999");
+}
+
+#[test]
 fn monitor_ends_the_conversation() {
     let mut talk = Talk::attached();
     talk.say("GET a; MONITOR; GET b");

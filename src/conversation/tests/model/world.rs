@@ -158,7 +158,7 @@ impl World {
             Event::Stay => self.stay(),
             Event::Refuse => {
                 if self.route.is_none() && self.link.is_none() {
-                    self.excuses.refused = true;
+                    (self.excuses.refused, self.ledger.refused) = (true, true);
                     self.turn(|conversation, turn| conversation.refuse("no primary", turn));
                 }
             }
@@ -287,8 +287,11 @@ impl World {
             self.excuses.big
         } else if why.contains("over the same requests") {
             self.losses > 3
+        } else if why.contains("a transaction behind a refused command") {
+            // It read beside what may write, behind a write that was refused.
+            true
         } else {
-            why.contains("which may be lost") && self.ledger.lossy
+            why.contains("which may be lost") && self.rough
         };
         assert!(excused && close.fault == Fault::Upstream, "there was no reason to close: {close:?}");
         self.closed = Some(close);
