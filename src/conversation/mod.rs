@@ -373,6 +373,7 @@ impl Conversation {
                 if !reply.is_empty() {
                     turn.outlet.pass(&reply);
                 }
+                self.watching &= !reconsidered::forgets_watch(first.what, &reply);
             } else if is_quit && first.stage == Stage::Waiting {
                 turn.outlet.pass(b"+OK\r\n");
                 self.over = true;
@@ -382,8 +383,6 @@ impl Conversation {
             if let What::Client(command) = first.what {
                 turn.outlet.answered(first.asked);
                 self.forget_stream_ends(command);
-                // Answered here, and so what was watched before it is watched in vain.
-                self.watching &= !matches!(command.kind, Kind::Exec | Kind::Discard);
             }
             self.take_effect();
             self.queue.pop();

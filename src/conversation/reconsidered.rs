@@ -72,6 +72,12 @@ impl Conversation {
     }
 }
 
+/// The end of a transaction that was answered here: what was watched before it is watched in vain. An error says that there was none.
+pub(super) fn forgets_watch(what: What, reply: &[u8]) -> bool {
+    let ends = matches!(what, What::Client(Command { kind: Kind::Exec | Kind::Discard, .. }));
+    ends && (!reply.starts_with(b"-") || reply.starts_with(b"-EXECABORT"))
+}
+
 fn ends_transaction(kind: Kind) -> bool {
     matches!(kind, Kind::Exec | Kind::Discard | Kind::Reset)
 }

@@ -235,3 +235,18 @@ fn a_transaction_that_begins_behind_a_refused_request_is_known_to_be_one() {
     talk.move_on();
     assert_eq!(talk.sends(), "SET a 1; MULTI; SET b 1");
 }
+
+#[test]
+fn exec_without_multi_does_not_forget_what_is_watched() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("EXEC");
+    talk.sends();
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
+    talk.answers("-ERR EXEC without MULTI\r\n");
+    talk.hears();
+    talk.say("MULTI; SET a 1; EXEC");
+    assert_eq!(talk.hears(), "+OK\r\n+QUEUED\r\n*-1\r\n");
+}
