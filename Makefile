@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint soak conformance bench
+.PHONY: help build demo test lint soak fuzz conformance bench
 
 # Where rustup puts cargo; a fresh machine has it in no shell's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -34,6 +34,14 @@ soak: ## what clients see across 30 planned failovers and 30 crashes, in both mo
 	@.ci/install test
 	@$(more_descriptors); HISTORIES_FAILOVERS=30 HISTORIES_CRASHES=30 \
 	cargo test --locked --test histories -- --include-ignored --nocapture --test-threads 1
+
+# SECONDS_EACH: how long each target runs. What it finds stays in target/fuzz/found; `make test` replays tests/fuzz/corpus.
+SECONDS_EACH ?= 60
+
+fuzz: ## hostile bytes for each parser (SECONDS_EACH=60)
+	@.ci/install fuzz
+	@cd tests/fuzz; for target in requests replies; do found=../../target/fuzz/found/$$target; mkdir -p $$found; \
+	cargo run --quiet --release --bin $$target -- $$found corpus/$$target -max_len=512 -max_total_time=$(SECONDS_EACH); done
 
 lint: ## format, clippy, documentation, licences, advisories
 	@.ci/install lint

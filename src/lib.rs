@@ -47,11 +47,12 @@
 //! | 3a proof of succession | `topology/lineage.rs` |
 //! | 4 when a primary is lost | `topology/loss.rs` |
 //! | what a command does, and whether it may be asked again | `resp/command/`, asked of the server in `control/asking.rs` |
-//! | 5 hints | seen in `resp/reply.rs`, `resp/command.rs` and `proxy/splice.rs`, answered in `control/coordinator.rs` |
+//! | 5 hints | seen in `resp/reply.rs`, `resp/command.rs` and `proxy/splice.rs`, answered in `control/suspicion.rs` |
+//! | a refusal withheld until control has looked | `proxy/redis_mode/doubt.rs` |
 //! | 6 every decision can be explained | `topology/history.rs`, `control/snapshot.rs`, `control/journal.rs` |
 //! | epoch, withdraw and grant | `topology/group.rs`, carried out by `control/coordinator.rs` |
-//! | fence | `route/fence.rs`, asked in `proxy/splice.rs`, acknowledged in `proxy/lanes.rs` |
-//! | park, attach or refuse | `proxy/policy.rs` |
+//! | fence | `route/fence.rs`, asked in `proxy/splice.rs` and `proxy/redis_mode.rs`, acknowledged in `proxy/lanes.rs` |
+//! | park, attach or refuse | `proxy/policy.rs`, the queue in `proxy/lanes/queue.rs` |
 //!
 //! # The law
 //!

@@ -36,7 +36,6 @@ struct World {
 
 impl World {
     fn start() -> Self {
-        println!();
         let first = Redis::start(GUARDED);
         let second = Redis::replica_of(&first, &[]);
         Self::of(vec![first, second])

@@ -54,6 +54,11 @@ pub(super) fn reworded(at: TimeoutAt, arguments: &[Bytes], elapsed: Duration, en
     request(&words)
 }
 
+/// The question where a stream ends.
+pub(super) fn end_of(stream: &[u8]) -> Vec<u8> {
+    request([&b"XREVRANGE"[..], stream, b"+", b"-", b"COUNT", b"1"])
+}
+
 /// Where a stream ends, from the beginning of the reply to `XREVRANGE key + - COUNT 1`. None where it was refused; `Err` where more of it
 /// is needed.
 pub(super) fn stream_end(reply: &[u8]) -> Result<Option<Bytes>, ()> {

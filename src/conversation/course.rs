@@ -11,6 +11,10 @@ use crate::resp::reply;
 const LOOKED_AT_BYTES_MAX: usize = 64 * 1024;
 /// Replies kept back while it is not known whether the primary changed.
 const WITHHELD_BYTES_MAX: usize = 1024 * 1024;
+/// Cursors of the present server that are remembered. A client that has more iterations under way has to begin the oldest again.
+const CURSORS_MAX: usize = 256;
+/// No server has longer ones: a number, or in a cluster a number, a slot and a node.
+const CURSOR_BYTES_MAX: usize = 64;
 
 /// Where a frame goes.
 pub(super) enum Course {
@@ -80,8 +84,13 @@ impl Conversation {
             What::Client(Command { kind: Kind::Scan(_), .. }) if self.cursors.is_some() => match word(frame) {
                 None if may_wait => Ok(Course::More),
                 cursor => {
-                    let known = cursor.map(Box::from);
-                    self.cursors.iter_mut().for_each(|cursors| cursors.extend(known.clone()));
+                    let known = cursor.filter(|cursor| cursor.len() <= CURSOR_BYTES_MAX).map(Box::from);
+                    if let (Some(cursors), Some(cursor)) = (&mut self.cursors, known) {
+                        if cursors.len() >= CURSORS_MAX {
+                            cursors.remove(0);
+                        }
+                        cursors.push(cursor);
+                    }
                     Ok(Course::Pass(Role::Reply(Tone::Good)))
                 }
             },
@@ -114,6 +123,9 @@ impl Conversation {
         match self.queue.get(0).map(|request| request.what) {
             Some(What::Own(Own::Subscriptions(_))) => Course::Swallow(Role::Confirmation),
             Some(What::Client(Command { kind: Kind::Subscribe(_) | Kind::Unsubscribe(_), .. })) => {
+                if self.confirmed < self.confirmed_before {
+                    return Course::Swallow(Role::Confirmation);
+                }
                 Course::Pass(Role::Confirmation)
             }
             // Of a subscription inside a transaction, behind the first.
@@ -133,7 +145,9 @@ impl Conversation {
                 Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
             }
             Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {
-                let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]).trim().to_owned();
+                let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
+                // A server that does not know the command repeats its arguments, a password among them.
+                let text = text.split(", with args").next().unwrap_or_default().trim();
                 let why = format!("the new primary does not accept what the one before accepted: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
@@ -176,12 +190,13 @@ impl Conversation {
             doubt.in_multi &= command.kind != Kind::Exec;
             return self.withhold(index, line, Stage::Refused);
         }
-        match &self.doubt {
-            None => Ok(Course::Pass(Role::Reply(Tone::Error))),
-            Some(doubt) if (doubt.in_multi || command.fate == Fate::Read) && request.whole => {
-                Ok(Course::Swallow(Role::Kept(Stage::Again)))
-            }
-            Some(_) => self.withhold(index, line, Stage::Settled),
+        let Some(doubt) = &mut self.doubt else { return Ok(Course::Pass(Role::Reply(Tone::Error))) };
+        let in_multi = doubt.in_multi;
+        // However it failed, the transaction is over.
+        doubt.in_multi &= command.kind != Kind::Exec;
+        match in_multi || command.fate == Fate::Read {
+            true if request.whole => Ok(Course::Swallow(Role::Kept(Stage::Again))),
+            true | false => self.withhold(index, line, Stage::Settled),
         }
     }
 
@@ -203,7 +218,7 @@ impl Conversation {
                 now_in_multi = true;
                 again
             }
-            (Kind::Exec, true) if request.whole && self.only_reads_before(index) => {
+            (Kind::Exec, true) if request.whole && self.reads_before(index).all(|reads| reads) => {
                 now_in_multi = false;
                 again
             }
@@ -211,12 +226,16 @@ impl Conversation {
                 now_in_multi = false;
                 again
             }
-            (_, true) if request.whole => again,
+            (kind, true) if request.whole && kind != Kind::Exec => again,
             (_, false) if request.whole && command.fate == Fate::Read => again,
             (kind, _) if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals) && !matches!(kind, Kind::Blocking(_)) => {
                 Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
             }
             _ if may_wait => Ok(Course::More),
+            (Kind::Exec, true) if self.reads_before(index).any(|reads| reads) => {
+                // What it read is older than what the refused command before it will have written.
+                Err(Stop::Close(broken("a transaction behind a refused command was executed by a demoted server")))
+            }
             (Kind::Exec, true) => {
                 now_in_multi = false;
                 self.believe_queued(index);
@@ -228,17 +247,18 @@ impl Conversation {
         course
     }
 
-    /// The transaction that the EXEC at `index` ends changes nothing.
-    fn only_reads_before(&self, index: usize) -> bool {
+    /// The requests of the transaction that the EXEC at `index` ends: does each only read?
+    fn reads_before(&self, index: usize) -> impl Iterator<Item = bool> {
         let begin = (0..index).rev().find(|at| self.is_multi(*at));
+        // Begun before what waits.
+        let earlier = self.transaction.as_ref().filter(|_| begin.is_none()).map(|transaction| !transaction.writes);
         let reads = |what| matches!(what, What::Own(_) | What::Client(Command { fate: Fate::Read, .. }));
-        let queued = begin.unwrap_or(0)..index;
-        queued.into_iter().all(|at| self.queue.get(at).is_some_and(|request| reads(request.what)))
-            && (begin.is_some() || !self.transaction.as_ref().is_some_and(|transaction| transaction.writes))
+        let queued = begin.map_or(0, |begin| begin + 1)..index;
+        earlier.into_iter().chain(queued.filter_map(move |at| self.queue.get(at).map(|request| reads(request.what))))
     }
 
-    /// The EXEC at `index` was executed: so were its MULTI and what was queued behind it, whose replies all servers give alike.
-    fn believe_queued(&mut self, index: usize) {
+    /// The EXEC at `index` is answered: so are its MULTI and what was queued behind it, in the words that all servers give.
+    pub(super) fn believe_queued(&mut self, index: usize) {
         let begin = (0..index).rev().find(|at| self.is_multi(*at)).unwrap_or(0);
         for at in begin..index {
             if self.queue.get(at).is_some_and(|request| request.stage == Stage::Again) {

@@ -20,6 +20,22 @@ const UNSENT_BYTES_MAX: usize = 256 * 1024 + 1;
 pub(super) struct Intake {
     pub in_multi: bool,
     pub ghost: Option<Ghost>,
+    /// What was watched was watched on another connection: the next EXEC answers nil.
+    pub broken: bool,
+}
+
+impl Intake {
+    /// A request of this kind follows, and is asked.
+    pub(super) fn follow(&mut self, kind: Kind) {
+        match kind {
+            Kind::Multi => self.in_multi = true,
+            // Without MULTI they are refused.
+            Kind::Exec | Kind::Discard if !self.in_multi => {}
+            Kind::Exec | Kind::Discard | Kind::Reset => (self.in_multi, self.broken) = (false, false),
+            Kind::Unwatch if !self.in_multi => self.broken = false,
+            _ => {}
+        }
+    }
 }
 
 impl Conversation {
@@ -79,11 +95,14 @@ impl Conversation {
 
     /// The client broke the protocol or a bound: what it asked before is answered, then it is told, then nothing more is read of it.
     fn break_off(&mut self, error: &str, turn: &mut Turn<'_>) {
+        let reply = format!("-{error}\r\n").into_bytes();
         if self.queue.is_open() {
-            self.queue.abandon_open();
+            // The server has a part of it and waits for the rest, which never comes.
+            self.settle(self.queue.len() - 1, reply);
+        } else {
+            self.queue.discard_incoming();
+            self.settle_new(What::Client(UNKNOWN), reply, turn);
         }
-        self.queue.discard_incoming();
-        self.settle_new(What::Client(UNKNOWN), format!("-{error}\r\n").into_bytes(), turn);
         self.failure = Some(Box::new(Close { why: format!("the client was told: {error}"), fault: Fault::Client }));
     }
 
@@ -103,10 +122,10 @@ impl Conversation {
         }
     }
 
-    /// WAIT is about the writes of this connection.
+    /// WAIT is about the writes of this connection. What is queued is none: its EXEC is.
     #[inline]
-    fn note_write(&mut self, command: Command) {
-        if command.fate != Fate::Read {
+    pub(super) fn note_write(&mut self, command: Command) {
+        if command.fate != Fate::Read && command.kind != Kind::Wait && !self.intake.in_multi {
             self.wrote = true;
             self.wrote_elsewhere = false;
         }
@@ -126,17 +145,17 @@ impl Conversation {
                 let on = words.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"on"));
                 command.kind = if on { Kind::Plain } else { Kind::Opaque };
             }
+            Kind::Wait if in_multi => command.kind = Kind::Plain,
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
-                    self.put_before_incoming(Own::Script, &load, turn);
+                    self.put_before_incoming(&[(Own::Script, load)], turn);
                 }
             }
             Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
-            Kind::Multi => self.intake.in_multi = true,
-            Kind::Exec | Kind::Discard | Kind::Reset => self.intake.in_multi = false,
+            Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
             Kind::Plain
             | Kind::Hello
             | Kind::Auth
@@ -148,7 +167,6 @@ impl Conversation {
             | Kind::ClientTracking
             | Kind::Quit
             | Kind::Watch
-            | Kind::Unwatch
             | Kind::Subscribe(_)
             | Kind::Unsubscribe(_)
             | Kind::Script(Script::Digest | Script::Function)
@@ -169,11 +187,11 @@ impl Conversation {
         if let Some(ghost) = self.intake.ghost {
             match command.kind {
                 Kind::Exec => {
-                    (self.intake.ghost, self.broken) = (None, false);
+                    (self.intake, self.broken) = (Intake::default(), false);
                     return Some(self.ghost_reply(ghost));
                 }
                 Kind::Discard => {
-                    (self.intake.ghost, self.broken) = (None, false);
+                    (self.intake, self.broken) = (Intake::default(), false);
                     return Some(b"+OK\r\n".to_vec());
                 }
                 Kind::Reset | Kind::Quit => self.intake.ghost = None,
@@ -186,7 +204,7 @@ impl Conversation {
             {
                 Some(b"-ERR mainstay: this connection has too many subscriptions to be kept through a failover\r\n".to_vec())
             }
-            Kind::Multi if self.broken && !self.intake.in_multi => {
+            Kind::Multi if self.intake.broken && !self.intake.in_multi => {
                 self.intake.ghost = Some(Ghost::Nil);
                 Some(b"+OK\r\n".to_vec())
             }
@@ -216,20 +234,21 @@ impl Conversation {
 
     /// By what CLIENT UNBLOCK would end it, and where the streams stand that it reads from their end.
     fn ask_before_blocking(&mut self, words: &[Bytes], turn: &mut Turn<'_>) {
+        let mut questions = Vec::new();
         if self.link == Link::Live && !self.asked_id {
             self.asked_id = true;
-            self.put_before_incoming(Own::ClientId, &request(["CLIENT", "ID"]), turn);
+            questions.push((Own::ClientId, request(["CLIENT", "ID"])));
         }
-        let keys = blocking::from_the_end(words);
-        for key in keys {
-            let question = request([&b"XREVRANGE"[..], &key, b"+", b"-", b"COUNT", b"1"]);
-            self.put_before_incoming(Own::StreamEnd, &question, turn);
-        }
+        questions.extend(blocking::from_the_end(words).iter().map(|key| (Own::StreamEnd, blocking::end_of(key))));
+        self.put_before_incoming(&questions, turn);
     }
 
-    fn put_before_incoming(&mut self, own: Own, question: &[u8], turn: &Turn<'_>) {
+    /// All at once: what has come in may be large, and so may be their number.
+    fn put_before_incoming(&mut self, questions: &[(Own, Vec<u8>)], turn: &Turn<'_>) {
         let incoming = self.queue.discard_incoming();
-        self.queue.push_own(own, question, turn.now);
+        for (own, question) in questions {
+            self.queue.push_own(*own, question, turn.now);
+        }
         self.queue.append(&incoming);
     }
 
@@ -261,7 +280,7 @@ impl Conversation {
 pub(super) const UNKNOWN: Command = Command { fate: Fate::Unknown, kind: Kind::Plain };
 
 /// Sent with nothing unanswered before it, and nothing behind it until it is answered: what follows a login must not run if the login
-/// fails; what follows a blocking command can then be asked elsewhere.
+/// fails; what follows a blocking command can then be asked elsewhere; WAIT is about writes that have not been refused.
 fn goes_alone(kind: Kind) -> bool {
     match kind {
         Kind::Hello
@@ -271,6 +290,7 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Subscribe(_)
         | Kind::Unsubscribe(_)
         | Kind::Blocking(_)
+        | Kind::Wait
         | Kind::Opaque => true,
         Kind::Plain
         | Kind::Select
@@ -288,7 +308,6 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Script(_)
         | Kind::ScriptLoad
         | Kind::ScriptFlush
-        | Kind::Scan(_)
-        | Kind::Wait => false,
+        | Kind::Scan(_) => false,
     }
 }

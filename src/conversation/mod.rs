@@ -22,6 +22,7 @@ mod course;
 mod intake;
 mod moving;
 mod queue;
+mod reconsidered;
 mod refusal;
 mod remembered;
 mod replies;
@@ -212,6 +213,8 @@ pub struct Conversation {
     holding: Vec<u8>,
     /// Confirmations of the first request so far.
     confirmed: usize,
+    /// So many of them the client has from the upstream before.
+    confirmed_before: usize,
     hint: Option<&'static str>,
     doubt: Option<Box<Doubt>>,
 
@@ -382,6 +385,8 @@ impl Conversation {
             if let What::Client(command) = first.what {
                 turn.outlet.answered(first.asked);
                 self.forget_stream_ends(command);
+                // Answered here, and so what was watched before it is watched in vain.
+                self.watching &= !matches!(command.kind, Kind::Exec | Kind::Discard);
             }
             self.take_effect();
             self.queue.pop();

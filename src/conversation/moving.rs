@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::course::Doubt;
-use super::remembered::{Bytes, request};
+use super::remembered::{Bytes, changes_connection, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
-use super::transaction::{Ghost, Transaction};
-use super::{Close, Conversation, Id, Link, Next, Retry, Scripts, Turn, Withdrawn, blocking, intake};
+use super::transaction::Transaction;
+use super::{Close, Conversation, Id, Link, Next, Retry, Scripts, Turn, Withdrawn, blocking};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::{ReplyScanner, arguments};
 use crate::route::{Departure, Epoch};
@@ -45,60 +45,14 @@ impl Conversation {
         self.emit(turn);
     }
 
-    /// What the next primary cannot answer rightly is answered here: what was watched, cursors of another server, WAIT.
-    fn reconsider(&mut self) {
-        // Answered here since its MULTI, and its EXEC has not come yet: what waits was asked before it.
-        let ongoing = self.intake.ghost;
-        let ghost = match &self.transaction {
-            Some(_) if self.broken => Some(Ghost::Nil),
-            Some(transaction) if transaction.dirty => Some(Ghost::Abort),
-            _ => None,
-        };
-        if ghost.is_some() {
-            self.transaction = None;
-        }
-        self.intake = intake::Intake { in_multi: self.transaction.is_some(), ghost };
-        let mut replies = Vec::new();
-        let requests: Vec<(usize, Command, Vec<Bytes>)> = self
-            .queue
-            .spans()
-            .enumerate()
-            .filter_map(|(index, (request, bytes))| match request.what {
-                What::Client(command) if request.stage == Stage::Waiting && (self.needs_thought(command.kind)) => {
-                    Some((index, command, arguments(bytes).take(4).map(|word| Box::from(&word[..])).collect()))
-                }
-                _ => None,
-            })
-            .collect();
-        for (index, command, words) in requests {
-            if let Some(reply) = self.local_reply(command, &words) {
-                replies.push((index, reply));
-            } else {
-                match command.kind {
-                    Kind::Multi => self.intake.in_multi = true,
-                    Kind::Exec | Kind::Discard | Kind::Reset => self.intake.in_multi = false,
-                    _ => {}
-                }
-            }
-        }
-        for (index, reply) in replies {
-            self.settle(index, reply);
-        }
-        if ongoing.is_some() {
-            self.intake = intake::Intake { in_multi: false, ghost: ongoing };
-        }
-    }
-
-    /// Could be answered here. Within a ghost that is everything.
-    fn needs_thought(&self, kind: Kind) -> bool {
-        self.broken
-            || self.intake.ghost.is_some()
-            || matches!(kind, Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Scan(_) | Kind::Wait)
-    }
-
-    fn settle(&mut self, index: usize, reply: Vec<u8>) {
+    pub(super) fn settle(&mut self, index: usize, reply: Vec<u8>) {
         self.settled.insert(self.queue.sequence(index), reply);
         self.queue.set(index, Stage::Settled);
+        if self.queue.is_open() && index + 1 == self.queue.len() {
+            // The rest of it is still to come.
+            self.swallowing = true;
+            self.queue.abandon_open();
+        }
     }
 
     /// Scripts that requests in the queue or in the transaction name by digest.
@@ -129,16 +83,26 @@ impl Conversation {
     /// A blocking command at the very front is asked with the time that remains.
     fn begin_blocking(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &Turn<'_>) {
         (self.id, self.asked_id) = (Id::Unknown, false);
+        let blocking = |what| if let What::Client(Command { kind: Kind::Blocking(at), .. }) = what { Some(at) } else { None };
+        let waits = |is: &dyn Fn(What) -> bool| self.queue.iter().any(|one| one.stage == Stage::Waiting && is(one.what));
+        self.asked_id = waits(&|what| blocking(what).is_some());
+        if self.asked_id && !waits(&|what| what == What::Own(Own::ClientId)) {
+            prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
+        }
         let Some(front) = self.queue.get(0).copied().filter(|front| front.stage == Stage::Waiting) else { return };
-        let What::Client(Command { kind: Kind::Blocking(at), .. }) = front.what else { return };
-        self.asked_id = true;
-        prelude.push((Own::ClientId, false, request(["CLIENT", "ID"])));
+        let Some(at) = blocking(front.what) else { return };
         let sequence = self.queue.sequence(0);
         // Its words tell what remained when it was last reworded.
         let worded = self.worded.filter(|(reworded, _)| *reworded == sequence).map_or(front.asked, |(_, when)| when);
         let elapsed = turn.now.since(worded);
+        let words: Vec<Bytes> = arguments(self.queue.bytes_of(0)).map(|word| Box::from(&word[..])).collect();
+        let keys = blocking::from_the_end(&words);
+        if self.stream_ends.len() != keys.len() || self.stream_ends.contains(&None) {
+            // It was refused, and so was the question.
+            self.stream_ends.clear();
+            prelude.extend(keys.iter().map(|key| (Own::StreamEnd, false, blocking::end_of(key))));
+        }
         if front.started || elapsed > BLOCKED_AFTER {
-            let words: Vec<Bytes> = arguments(self.queue.bytes_of(0)).map(|word| Box::from(&word[..])).collect();
             // Where a stream stood counts only for what did start to read.
             let ends = if front.started { &self.stream_ends[..] } else { &[] };
             let reworded = blocking::reworded(at, &words, elapsed, ends);
@@ -152,8 +116,10 @@ impl Conversation {
         if let Frame::Passing(_) = self.frame {
             return Err(broken("it ended in the middle of a reply"));
         }
-        let mut in_multi = self.transaction.is_some();
+        // As the last reply left it, also where that was kept back.
+        let mut in_multi = self.doubt.as_ref().map_or(self.transaction.is_some(), |doubt| doubt.in_multi);
         let mut writes = self.transaction.as_ref().is_some_and(|transaction| transaction.writes);
+        writes |= self.queue.iter().any(|request| request.stage == Stage::Again && request.may_write());
         let mut any = false;
         for request in self.queue.iter().filter(|request| request.stage == Stage::Sent) {
             let What::Client(command) = request.what else { continue };
@@ -208,7 +174,11 @@ impl Conversation {
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
         self.link = Link::None;
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
-        (self.frame, self.confirmed) = (Frame::Fresh, 0);
+        let confirmed = std::mem::take(&mut self.confirmed);
+        if self.is_first_the_clients() {
+            self.confirmed_before = self.confirmed_before.max(confirmed);
+        }
+        self.frame = Frame::Fresh;
         self.holding = Vec::new();
         self.queue.drop_first(self.queue.prelude());
         if self.transaction.as_ref().is_some_and(|transaction| transaction.lost) {
@@ -244,9 +214,10 @@ impl Conversation {
         forgotten.iter().for_each(|sequence| drop(self.settled.remove(sequence)));
         if let Some(index) = cut_short {
             self.settle(index, TOO_LARGE.to_vec());
-            self.swallowing = self.queue.is_open();
-            self.queue.abandon_open();
+            // Nothing of it may be executed without this one.
+            self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
         }
+        self.foresee_nil();
         self.emit(turn);
         Ok(())
     }
@@ -255,7 +226,8 @@ impl Conversation {
     pub fn primary_stays(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
         if let Some(doubt) = &mut self.doubt {
             doubt.stays = true;
-            if self.queue.awaited().is_none() {
+            // In the middle of a push nothing may go between, and the connection is still needed for its rest.
+            if self.queue.awaited().is_none() && !matches!(self.frame, Frame::Passing(_)) {
                 return self.believe(turn);
             }
         }
@@ -263,16 +235,16 @@ impl Conversation {
     }
 
     /// Nothing is awaited, and the primary is the same: refusals are the replies, and what was not believed is asked again. On another
-    /// connection, where this one has gone ahead: it has selected another database, or is in a transaction.
+    /// connection, where this one has gone ahead: it has selected another database, is in a transaction, or has a part of a request.
     pub(super) fn believe(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
         self.doubt = None;
-        let (mut is_ahead, mut in_multi_again) = (false, false);
+        let (mut is_ahead, mut in_multi_again) = (self.queue.is_within_request(), false);
         for index in 0..self.queue.len() {
             let Some(request) = self.queue.get(index).copied() else { break };
             match (request.stage, request.what) {
                 (Stage::Again, What::Client(Command { kind: Kind::Multi, .. })) => (is_ahead, in_multi_again) = (true, true),
                 (Stage::Again, What::Client(command)) => {
-                    is_ahead |= command.kind != Kind::Plain;
+                    is_ahead |= changes_connection(command.kind) || matches!(command.kind, Kind::Exec | Kind::Discard);
                     in_multi_again &= !matches!(command.kind, Kind::Exec | Kind::Discard);
                 }
                 // A transaction is asked again as a whole.
@@ -283,6 +255,8 @@ impl Conversation {
                         transaction.dirty = true;
                         if command.kind == Kind::Exec {
                             (self.transaction, self.watching, self.broken) = (None, false, false);
+                            // What was queued before it belongs to nothing any more.
+                            self.believe_queued(index);
                         }
                     }
                 }
@@ -371,6 +345,8 @@ impl Conversation {
             }
         }
         if tone == Tone::Error && !(command.kind == Kind::Exec && in_transaction) {
+            // A DISCARD that was refused.
+            self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
             return;
         }
         match command.kind {

@@ -23,6 +23,7 @@ pub(super) const REQUESTS_MAX: usize = 1 << 20;
 const FIRST_SEQUENCE: u64 = 1 << 32;
 
 /// See the module.
+#[derive(Default)]
 pub(super) struct Queue {
     bytes: Vec<u8>,
     /// The position of `bytes[0]`.
@@ -31,7 +32,8 @@ pub(super) struct Queue {
     cursor: usize,
     ready: usize,
     requests: VecDeque<Request>,
-    first: u64,
+    /// The sequence number of the first, counted from [`FIRST_SEQUENCE`].
+    first: i64,
     /// Bytes behind the last request that make no whole request yet.
     incoming: usize,
     /// The last request is still coming in, and is passed on meanwhile.
@@ -45,27 +47,8 @@ pub(super) struct Queue {
     /// Requests at the front that replay the connection's state. Nothing of the client goes out before all of them are answered: were one
     /// refused, it would run in the wrong database or as somebody else.
     prelude: usize,
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self {
-            bytes: Vec::new(),
-            base: 0,
-            head: 0,
-            cursor: 0,
-            ready: 0,
-            requests: VecDeque::new(),
-            first: FIRST_SEQUENCE,
-            incoming: 0,
-            open: false,
-            next: 0,
-            next_at: 0,
-            ready_next: 0,
-            awaited: 0,
-            prelude: 0,
-        }
-    }
+    /// So many at the front have no bytes any more.
+    trimmed: usize,
 }
 
 /// Requests may hold secrets: their bytes are never shown.
@@ -95,12 +78,12 @@ impl Queue {
 
     /// The sequence number of the request at `index`.
     pub(super) fn sequence(&self, index: usize) -> u64 {
-        self.first + index as u64
+        FIRST_SEQUENCE.wrapping_add_signed(self.first) + index as u64
     }
 
     /// The sequence number that the next request will have.
     pub(super) fn next_sequence(&self) -> u64 {
-        self.first + self.requests.len() as u64
+        self.sequence(self.requests.len())
     }
 
     /// All bytes in the buffer.
@@ -152,8 +135,7 @@ impl Queue {
 
     /// A request that is settled already; what has come in of it is forgotten.
     pub(super) fn push_settled(&mut self, what: What, asked: Moment) {
-        self.bytes.truncate(self.bytes.len() - self.incoming);
-        self.incoming = 0;
+        self.bytes.truncate(self.bytes.len() - std::mem::take(&mut self.incoming));
         let settled = Request { asked, len: 0, what, stage: Stage::Settled, barrier: false, started: false, whole: false };
         self.requests.push_back(settled);
     }
@@ -249,11 +231,18 @@ impl Queue {
         }
     }
 
+    /// Of the next request a part was handed over, and no more.
+    pub(super) fn is_within_request(&self) -> bool {
+        let next = self.requests.get(self.next).filter(|next| next.stage == Stage::Waiting);
+        next.is_some_and(|next| self.cursor > self.next_at || next.started && !next.whole)
+    }
+
     /// Forgets the oldest bytes that were handed over, beyond what is kept.
     fn trim(&mut self) {
-        let mut index = 0;
         while self.cursor - self.head > KEPT_BYTES_MAX {
-            let Some(request) = self.requests.get_mut(index) else { return };
+            // The open one goes on growing.
+            let grows = self.open && self.trimmed + 1 == self.requests.len();
+            let Some(request) = self.requests.get_mut(self.trimmed) else { return };
             // Of the one in the middle of being handed over, what was.
             let forgotten = request.len.min(self.cursor - self.head);
             if forgotten > 0 {
@@ -262,7 +251,7 @@ impl Queue {
                 self.head += forgotten;
                 self.next_at = self.next_at.max(self.head);
             }
-            index += 1;
+            self.trimmed += usize::from(request.len == 0 && !grows);
         }
         self.compact();
     }
@@ -320,6 +309,7 @@ impl Queue {
         self.ready_next = self.ready_next.saturating_sub(1);
         self.awaited = self.awaited.saturating_sub(1);
         self.prelude = self.prelude.saturating_sub(1);
+        self.trimmed = self.trimmed.saturating_sub(1);
         self.compact();
         Some(request)
     }
@@ -342,7 +332,7 @@ impl Queue {
             }
         }
         (self.cursor, self.ready, self.next_at) = (self.head, self.head, self.head);
-        (self.next, self.ready_next, self.awaited) = (0, 0, 0);
+        (self.next, self.ready_next, self.awaited, self.trimmed) = (0, 0, 0, 0);
     }
 
     /// Forgets the first `count` requests, which nobody waits for.

@@ -47,6 +47,10 @@ pub(super) enum Tone {
 impl Conversation {
     /// Takes all of `bytes`.
     pub fn upstream_said(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<Next, Close> {
+        if self.over {
+            // The answer to QUIT is the last word.
+            return Ok(Next::Continue);
+        }
         match self.frames(bytes, turn) {
             Ok(()) => {}
             Err(Stop::Close(close)) => return Err(close),
@@ -187,6 +191,9 @@ impl Conversation {
                     return false;
                 }
                 self.confirmed = 0;
+                if self.is_first_the_clients() {
+                    self.confirmed_before = 0;
+                }
                 self.finish(Tone::Good, turn);
             }
             Role::Kept(stage) => {
@@ -197,6 +204,10 @@ impl Conversation {
             }
         }
         self.queue.get(0).is_some_and(|request| request.stage == Stage::Settled)
+    }
+
+    pub(super) fn is_first_the_clients(&self) -> bool {
+        self.queue.get(0).is_some_and(|first| matches!(first.what, What::Client(_)))
     }
 
     /// One for each name; without names one for each subscription, and one where there is none.

@@ -1,6 +1,6 @@
 //! One request on its way: who asks, what, and how far it has come.
 
-use crate::resp::command::{Channels, Command, Kind};
+use crate::resp::command::{Channels, Command, Fate, Kind};
 use crate::route::Moment;
 
 /// How far a request has come.
@@ -64,6 +64,11 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// A client's, of which it is not known that it changes nothing.
+    pub(super) fn may_write(&self) -> bool {
+        matches!(self.what, What::Client(Command { fate: Fate::Write | Fate::Unknown, .. }))
+    }
+
     /// QUIT is answered by mainstay; what is opaque passes when the conversation has ended.
     pub(super) fn is_never_sent(&self) -> bool {
         matches!(self.what, What::Client(Command { kind: Kind::Quit | Kind::Opaque, .. }))

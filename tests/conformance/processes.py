@@ -21,11 +21,19 @@ level = "info"
 [admin]
 bind = "{admin}"
 
+[runtime]
+# The suites write on one connection and look from another without waiting for an answer. Two data threads pass such bytes
+# on in either order; one passes them on as they came.
+workers = 1
+
 [[group]]
 name = "suite"
 backends = ["{server}"]
 
 [group.check]
+# The suites look at the server's clients, SLOWLOG and MONITOR, where each check shows: mainstay asks as rarely as it may.
+# Hints (-READONLY, a closed connection) still make it look at once.
+interval = "1h"
 # CLIENT PAUSE and scripts stop every answer for seconds, and that must not count as a failed check,
 timeout = "1m"
 # nor a row of failed checks as the end of the primary.

@@ -42,6 +42,7 @@ def arguments():
     parser.add_argument("--mainstay", type=Path, default=ROOT / "target/release/mainstay")
     parser.add_argument("--server", type=Path, help="another server under test")
     parser.add_argument("--source", type=Path, help="an unpacked source of the suite, instead of Debian's")
+    parser.add_argument("--resume", action="store_true", help="do not repeat what the last call finished")
     asked = parser.parse_args()
     asked.ways = asked.ways.split()
     asked.units = asked.units.split()
@@ -98,12 +99,14 @@ def load(kept, way):
 
 
 def run_all(asked, binary, folder, units, exceptions, kept):
-    for way in asked.ways:
+    for way in asked.ways if not asked.resume else []:
         for old in kept.glob(f"{way}-*"):
             old.unlink()
     for number in range(1, asked.runs + 1):
         for way in asked.ways:
             output = path_of(kept, way, number)
+            if output.with_suffix(".seconds").exists():
+                continue
             began = time.monotonic()
             left_out = results.not_run(asked.suite, way, exceptions)
             complaints = one_run(asked, binary, folder, way, units, left_out, output)

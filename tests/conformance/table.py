@@ -44,14 +44,17 @@ def report(suite, heading, ways, seconds, exceptions):
             )
         )
     if found:
-        lines += ["", "Tests that differ:", "", row("way", "unit", "test", "direct", "through mainstay", "why"), "|---" * 6 + "|"]
+        lines += ["", "Tests that differ:", "", row("way", "unit", "tests", "direct", "through", "why", "names"), "|---" * 7 + "|"]
     unnamed = [(way, each) for way, each, why in found if why is None]
     found, behind = without_those_behind(found)
+    grouped = {}
     for way, each, why in found:
         said = why or f"not reviewed; the suite said: {each.reason or 'nothing'}"
         if missing := behind.get((way, each.unit)) if DIED in each.through else None:
             said += f" ({missing} tests behind it in its unit were not run)"
-        lines.append(row(way, each.unit, each.name, each.direct, ", ".join(each.through), said))
+        grouped.setdefault((way, each.unit, each.direct, ", ".join(each.through), said), []).append(each.name)
+    for (way, unit, was, does, said), names in grouped.items():
+        lines.append(row(way, unit, len(names), was, does, said) + f" {'; '.join(names).replace('|', chr(92) + '|')} |")
     if wavering:
         lines += ["", "Not compared, because the direct runs do not agree:", "", row("unit", "test", "direct runs"), "|---" * 3 + "|"]
         lines += [row(key[0], key[1], ", ".join(outcomes)) for key, outcomes in wavering.items()]
@@ -61,10 +64,10 @@ def report(suite, heading, ways, seconds, exceptions):
         lines += ["", "Fail direct too, so that they say nothing about mainstay:", "", row("unit", "test", "the suite said"), "|---" * 3 + "|"]
         lines += [row(key[0], key[1], next((run.reasons.get(key) for run in direct), "")) for key in failing]
     seen = {(way, each.unit, each.name) for way, each, _ in found}
-    for entry in exceptions:
-        idle = [way for way in entry["ways"] if way in ways and (way, entry["unit"], entry["test"]) not in seen]
-        if entry["suite"] == suite and idle:
-            lines += ["", f"Named in differences.toml, but did not differ ({', '.join(idle)}): {entry['unit']}: {entry['test']}"]
+    mine = [entry for entry in exceptions if entry["suite"] == suite]
+    named_tests = {(way, each["unit"], test) for each in mine for way in each["ways"] if way in ways for test in each["tests"]}
+    if idle := sorted(named_tests - seen):
+        lines += ["", "Named in differences.toml, but did not differ: " + "; ".join(" ".join(each) for each in idle)]
     return "\n".join(lines) + "\n", unnamed
 
 

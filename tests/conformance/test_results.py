@@ -101,17 +101,17 @@ class Reporting(unittest.TestCase):
     def test_what_nobody_named_is_handed_back(self):
         text, unnamed = self.report(of("ok", "err"))
         self.assertEqual([(way, each.name) for way, each in unnamed], [("tcp", "test")])
-        self.assertIn("| tcp | unit/x | test | ok | ok, err |", text)
+        self.assertIn("| tcp | unit/x | 1 | ok | ok, err | not reviewed; the suite said: nothing | test |", text)
 
     def test_what_is_named_stands_in_the_table_with_its_reason(self):
-        entry = {"suite": "redis", "ways": ["tcp"], "unit": "unit/x", "test": "test", "reason": "one client more"}
+        entry = {"suite": "redis", "ways": ["tcp"], "unit": "unit/x", "tests": ["test"], "reason": "one client more"}
         text, unnamed = self.report(of("err", "err"), [entry])
         self.assertEqual(unnamed, [])
         self.assertIn("one client more", text)
 
     def test_a_name_that_is_no_longer_needed_is_pointed_out(self):
-        entry = {"suite": "redis", "ways": ["tcp"], "unit": "unit/x", "test": "test", "reason": "one client more"}
-        self.assertIn("did not differ (tcp): unit/x: test", self.report(of("ok", "ok"), [entry])[0])
+        entry = {"suite": "redis", "ways": ["tcp"], "unit": "unit/x", "tests": ["test"], "reason": "one client more"}
+        self.assertIn("did not differ: tcp unit/x test", self.report(of("ok", "ok"), [entry])[0])
 
     def test_no_text_of_the_suite_breaks_the_table(self):
         self.assertEqual(table.cell("a|b\nc"), "a\\|b c")

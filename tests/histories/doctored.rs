@@ -182,10 +182,10 @@ fn replies_that_belong_to_other_requests() {
 
 #[test]
 fn a_reply_in_the_other_protocol() {
-    let nothing = |request: &Request, reply: &Value| matches!((request, reply), (Request::Pop { .. }, Value::Nil(b'_')));
+    let nothing = |request: &Request, reply: &Value| matches!((request, reply), (Request::Get { .. }, Value::Nil(b'_')));
     notices(Kind::Swapped, |evidence| {
         let at = find(evidence, 0, nothing);
-        answer(evidence, at, Value::Nil(b'*'));
+        answer(evidence, at, Value::Nil(b'$'));
     });
     notices(Kind::Swapped, |evidence| {
         let at = find(evidence, 0, |request, reply| *request == Request::Hash && matches!(reply, Value::Map(_)));
@@ -299,11 +299,10 @@ fn a_connection_that_ends_without_a_crash_or_without_a_write_under_way() {
     });
 }
 
-/// An event of the first client after which the log grew, in the given span.
-fn appended(evidence: &Evidence, from: u64, to: u64) -> (usize, String) {
-    let fits = |event: &Event| event.done > from && event.done < to;
-    let found = evidence.histories[0].events.iter().enumerate().find_map(|(place, event)| match &event.request {
-        Request::Append { element, .. } if fits(event) => Some((place, element.clone())),
+/// A line of the first client's log that was acknowledged before this moment.
+fn appended_before(evidence: &Evidence, moment: u64) -> String {
+    let found = evidence.histories[0].events.iter().find_map(|event| match &event.request {
+        Request::Append { element, .. } if event.done < moment => Some(element.clone()),
         _ => None,
     });
     found.expect("one in time")
@@ -313,7 +312,7 @@ fn appended(evidence: &Evidence, from: u64, to: u64) -> (usize, String) {
 fn what_was_acknowledged_before_the_last_marker_survives_a_crash() {
     notices(Kind::Lost, |evidence| {
         let (received, _) = crash(evidence).undone.expect("a crash");
-        let (_, element) = appended(evidence, 0, received);
+        let element = appended_before(evidence, received);
         list(evidence, "c0:log").retain(|one| *one != element);
     });
 }
@@ -321,9 +320,13 @@ fn what_was_acknowledged_before_the_last_marker_survives_a_crash() {
 #[test]
 fn a_write_whose_reply_never_came_is_there_once_or_not_at_all() {
     let cut = |evidence: &mut Evidence| {
-        let crash = crash(evidence);
-        // The last one before the promotion, and nothing of this client afterwards.
-        let (place, element) = appended(evidence, crash.begun, crash.over);
+        // The tenth line of its log is under way in the crash, and nothing of this client comes afterwards.
+        let append = |event: &Event| matches!(&event.request, Request::Append { .. });
+        let tenth = evidence.histories[0].events.iter().enumerate().filter(|(_, event)| append(event)).nth(9);
+        let (place, event) = tenth.map(|(place, event)| (place, event.clone())).expect("ten lines");
+        let Request::Append { element, .. } = event.request else { unreachable!() };
+        let failover = Failover { begun: event.sent, over: event.done, undone: Some((event.sent, event.sent)) };
+        evidence.failovers.push(failover);
         evidence.histories.truncate(1);
         evidence.histories[0].events.truncate(place + 1);
         *outcome(evidence, (0, place)) = Outcome::Closed;

@@ -146,8 +146,8 @@ pub struct Failover {
     pub begun: u64,
     /// The new one served.
     pub over: u64,
-    /// A crash: what was acknowledged between these moments, the last that the new primary is known to have received and its
-    /// promotion, may be missing. `None`: planned, nothing may be missing.
+    /// A crash: what was acknowledged between these moments, the last up to which the new primary is known to have received
+    /// everything and the last at which the dead one can have been heard, may be missing. `None`: planned, nothing may be missing.
     pub undone: Option<(u64, u64)>,
 }
 
@@ -158,7 +158,7 @@ impl Failover {
     }
 
     /// Acknowledged by the old primary, perhaps never received by the new one.
-    pub fn may_undo(&self, sent: u64, done: u64) -> bool {
-        self.undone.is_some_and(|(from, to)| done >= from && sent <= to)
+    pub fn may_undo(&self, done: u64) -> bool {
+        self.undone.is_some_and(|(from, to)| (from..=to).contains(&done))
     }
 }

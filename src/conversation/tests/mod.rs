@@ -1,8 +1,11 @@
 //! Conversations without sockets.
 
+mod edges;
 mod model;
+mod refusals;
 mod requests;
 mod state;
+mod subscriptions;
 
 use super::*;
 use crate::resp::command::Commands;

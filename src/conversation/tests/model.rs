@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod data;
 mod errors;
+mod failures;
 mod frame;
 mod server;
 mod world;

@@ -26,77 +26,6 @@ fn what_is_asked_without_an_upstream_waits_for_one() {
 }
 
 #[test]
-fn a_refused_write_and_the_read_behind_it_are_asked_again_in_order() {
-    let mut talk = Talk::attached();
-    talk.say("GET z; SET a 1; GET a; PUBLISH c m; SET b 2");
-    talk.sends();
-    talk.answers("$1\r\nz\r\n");
-    assert_eq!(talk.hears(), "$1\r\nz\r\n");
-    talk.answers(READONLY);
-    assert!(talk.conversation.doubts());
-    assert_eq!(talk.conversation.take_hint(), Some("READONLY"));
-    talk.answers("$3\r\nold\r\n:3\r\n");
-    talk.say("GET b");
-    assert_eq!((talk.sends(), talk.hears()), (String::new(), String::new()));
-    talk.answers(READONLY);
-    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
-    talk.move_on();
-    assert_eq!(talk.sends(), "SET a 1; GET a; SET b 2; GET b");
-    talk.answers("+OK\r\n$1\r\n1\r\n");
-    assert_eq!(talk.hears(), "+OK\r\n$1\r\n1\r\n:3\r\n", "PUBLISH was executed and is not repeated");
-    talk.answers("+OK\r\n$1\r\n2\r\n");
-    assert_eq!(talk.hears(), "+OK\r\n$1\r\n2\r\n");
-    assert_eq!(talk.heard.answered, 6);
-}
-
-#[test]
-fn a_refusal_is_passed_on_when_the_primary_did_not_change() {
-    let mut talk = Talk::attached();
-    talk.say("SET a 1; GET a; PUBLISH c m");
-    talk.sends();
-    talk.answers("-NOREPLICAS Not enough good replicas to write.\r\n$1\r\n0\r\n");
-    assert_eq!(talk.turn(Conversation::primary_stays), Ok(Next::Continue));
-    assert_eq!(talk.hears(), "", "one is still awaited");
-    talk.answers(":0\r\n");
-    assert_eq!(talk.hears(), "-NOREPLICAS Not enough good replicas to write.\r\n");
-    assert_eq!(talk.sends(), "GET a");
-    talk.answers("$1\r\n0\r\n");
-    assert_eq!(talk.hears(), "$1\r\n0\r\n:0\r\n");
-}
-
-#[test]
-fn a_demoted_server_is_heard_out_and_another_is_not() {
-    let mut talk = Talk::attached();
-    talk.say("SET a 1; SET b 1");
-    talk.sends();
-    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drain));
-    talk.say("SET c 1");
-    assert_eq!(talk.answers("+OK\r\n"), Next::Continue);
-    assert_eq!(talk.answers(READONLY), Next::DropUpstream(None));
-    assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("+OK\r\n", ""));
-    talk.move_on();
-    assert_eq!(talk.sends(), "SET b 1; SET c 1");
-    let close = talk.withdraw(Departure::Gone).expect_err("a write is in flight");
-    assert_eq!(close.fault, Fault::Upstream);
-}
-
-#[test]
-fn of_a_server_that_was_replaced_only_refusals_are_believed() {
-    let mut talk = Talk::attached();
-    talk.say("SET a 1; GET a; SET b 1");
-    talk.sends();
-    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
-    talk.answers(READONLY);
-    talk.answers("$1\r\n0\r\n");
-    assert_eq!((talk.answers(READONLY), talk.hears().as_str()), (Next::DropUpstream(None), ""));
-    talk.move_on();
-    assert_eq!(talk.sends(), "SET a 1; GET a; SET b 1");
-    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
-    let close = talk.turn(|conversation, turn| conversation.upstream_said(b"+OK\r\n", turn)).expect_err("it may be lost");
-    assert!(talk.hears().is_empty() && close.why.contains("may be lost"));
-}
-
-#[test]
 fn reads_are_asked_again_when_the_upstream_is_lost_and_writes_never() {
     let mut talk = Talk::attached();
     talk.say("GET a; MGET a b");
@@ -148,21 +77,6 @@ fn a_blocked_client_is_asked_again_with_the_time_that_remains() {
 }
 
 #[test]
-fn what_mainstay_asks_behind_a_refused_request_is_asked_again_with_it() {
-    let mut talk = Talk::attached();
-    talk.say("SET a 1; BRPOP q 0");
-    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
-    talk.answers(READONLY);
-    talk.answers(":77\r\n");
-    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
-    talk.move_on();
-    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
-    talk.answers("+OK\r\n:5\r\n");
-    assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("BRPOP q 0", "+OK\r\n"));
-    assert_eq!(talk.conversation.blocked_as(), Some(5));
-}
-
-#[test]
 fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
     let mut talk = Talk::attached();
     talk.say("XREAD BLOCK 0 STREAMS s $");
@@ -186,36 +100,6 @@ fn a_stream_that_is_read_from_its_end_is_read_on_from_where_it_stood() {
 }
 
 #[test]
-fn a_cursor_of_another_server_is_refused() {
-    let mut talk = Talk::attached();
-    talk.say("SCAN 0");
-    talk.sends();
-    talk.answers("*2\r\n$2\r\n17\r\n*0\r\n");
-    talk.hears();
-    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
-    talk.say("SCAN 17");
-    talk.move_on();
-    assert!(talk.hears().starts_with("-ERR mainstay: the primary changed and cursors do not move"));
-    talk.say("SCAN 0");
-    assert_eq!(talk.sends(), "SCAN 0");
-    talk.answers("*2\r\n$2\r\n23\r\n*0\r\n");
-    talk.say("SCAN 23; SCAN 17");
-    assert_eq!(talk.sends(), "SCAN 23");
-}
-
-#[test]
-fn after_the_window_requests_are_refused_and_the_connection_lives() {
-    let mut talk = Talk::new();
-    talk.say("SET a 1; MULTI; SET b 1; EXEC");
-    talk.turn(|conversation, turn| conversation.refuse("no primary", turn));
-    assert_eq!(talk.hears(), "-MASTERDOWN mainstay: no primary\r\n".repeat(4));
-    assert!(!talk.conversation.wants_upstream() && !talk.conversation.is_over());
-    talk.say("SET a 1");
-    talk.attach();
-    assert_eq!(talk.sends(), "SET a 1");
-}
-
-#[test]
 fn quit_is_answered_in_its_turn_and_nothing_behind_it_is_sent() {
     let mut talk = Talk::attached();
     talk.say("SET a 1; QUIT; SET b 1");
@@ -223,6 +107,8 @@ fn quit_is_answered_in_its_turn_and_nothing_behind_it_is_sent() {
     talk.answers("+OK\r\n");
     assert_eq!(talk.hears(), "+OK\r\n+OK\r\n");
     assert!(talk.conversation.is_over());
+    assert_eq!(talk.answers(">2\r\n$1\r\nx\r\n$1\r\ny\r\n"), Next::Continue);
+    assert_eq!(talk.hears(), "", "and nothing behind it is heard");
 }
 
 #[test]
@@ -235,6 +121,35 @@ fn a_protocol_error_is_told_after_what_was_asked_before() {
     talk.answers("$1\r\n1\r\n");
     assert_eq!(talk.hears(), "$1\r\n1\r\n-ERR Protocol error: expected '$', got ':'\r\n");
     assert!(talk.conversation.is_over() && talk.conversation.failure().is_some());
+}
+
+#[test]
+fn a_protocol_error_in_the_middle_of_a_large_request_is_told_too() {
+    let mut talk = Talk::attached();
+    let large = format!("*4\r\n$3\r\nSET\r\n$1\r\na\r\n$70000\r\n{}\r\n", "x".repeat(70_000));
+    talk.turn(|conversation, turn| conversation.client_said(large.as_bytes(), turn)).expect("it streams");
+    talk.conversation.wrote(talk.conversation.pending().len());
+    talk.turn(|conversation, turn| conversation.client_said(b":5\r\n", turn)).expect("told");
+    assert_eq!(talk.hears(), "-ERR Protocol error: expected '$', got ':'\r\n");
+    assert!(talk.conversation.is_over() && talk.conversation.failure().is_some());
+}
+
+#[test]
+fn cursors_are_remembered_in_bounds() {
+    let mut talk = Talk::attached();
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("PING");
+    talk.move_on();
+    talk.sends();
+    talk.answers("+PONG\r\n");
+    for cursor in 1000..2000 {
+        talk.say("SCAN 0");
+        talk.sends();
+        talk.answers(&format!("*2\r\n$4\r\n{cursor}\r\n*0\r\n"));
+    }
+    assert!(talk.conversation.cursors.as_ref().is_some_and(|cursors| cursors.len() < 300));
+    talk.say("SCAN 1999");
+    assert_eq!(talk.sends(), "SCAN 1999");
 }
 
 #[test]
@@ -273,32 +188,6 @@ fn a_large_request_streams_and_is_not_asked_again() {
     talk.say("GET a");
     talk.move_on();
     assert_eq!(talk.sends(), "GET a");
-}
-
-#[test]
-fn a_length_that_the_server_does_not_take_is_refused_by_the_server() {
-    let mut talk = Talk::attached();
-    let announced = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2000000000\r\n";
-    talk.turn(|conversation, turn| conversation.client_said(announced, turn)).expect("only the server knows its limit");
-    assert_eq!(talk.conversation.pending(), announced);
-    talk.conversation.wrote(announced.len());
-    let refusal = b"-ERR Protocol error: invalid bulk length\r\n";
-    let close = talk.turn(|conversation, turn| conversation.upstream_said(refusal, turn)).expect_err("the server closes");
-    assert_eq!((talk.hears().as_bytes(), close.fault), (&refusal[..], Fault::Upstream));
-}
-
-#[test]
-fn a_question_of_mainstays_own_behind_a_refused_request_is_not_taken_for_its_answer() {
-    let mut talk = Talk::attached();
-    talk.say("SET a 1; BRPOP q 10");
-    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
-    talk.answers(READONLY);
-    talk.answers(":77\r\n");
-    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
-    talk.move_on();
-    assert_eq!(talk.sends(), "SET a 1; CLIENT ID");
-    talk.answers("+OK\r\n:78\r\n");
-    assert_eq!((talk.hears().as_str(), talk.sends().as_str()), ("+OK\r\n", "BRPOP q 10"));
 }
 
 #[test]

@@ -166,6 +166,85 @@ fn a_transaction_that_will_answer_nil_is_not_forgotten_in_the_next_move_or_when_
 }
 
 #[test]
+fn a_transaction_of_which_a_large_command_was_lost_is_aborted() {
+    let large = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$70000\r\n{}", "x".repeat(69_000));
+    for begun in [true, false] {
+        let mut talk = Talk::attached();
+        talk.say("MULTI; INCR n");
+        talk.sends();
+        if begun {
+            talk.answers("+OK\r\n+QUEUED\r\n");
+        }
+        talk.turn(|conversation, turn| conversation.client_said(large.as_bytes(), turn)).expect("fine");
+        talk.conversation.wrote(talk.conversation.pending().len());
+        let goes_on = talk.withdraw(Departure::Gone);
+        assert_eq!(goes_on.is_ok(), begun, "without its reply nobody knows whether that was a MULTI");
+        if !begun {
+            continue;
+        }
+        let rest = format!("{}\r\n", "x".repeat(1_000));
+        talk.turn(|conversation, turn| conversation.client_said(rest.as_bytes(), turn)).expect("swallowed");
+        talk.say("EXEC; GET a");
+        talk.move_on();
+        assert_eq!(talk.sends(), "GET a");
+        let heard = talk.hears();
+        assert!(
+            heard.starts_with("+OK\r\n+QUEUED\r\n-MASTERDOWN mainstay") && heard.ends_with("previous errors.\r\n"),
+            "{heard}"
+        );
+    }
+}
+
+#[test]
+fn a_large_request_within_a_transaction_that_answers_nil_is_swallowed_to_its_end() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a; MULTI");
+    talk.sends();
+    talk.answers("+OK\r\n+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.hears();
+    let large = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$70000\r\n{}", "x".repeat(69_000));
+    talk.turn(|conversation, turn| conversation.client_said(large.as_bytes(), turn)).expect("fine");
+    talk.move_on();
+    let rest = format!("{}\r\n", "x".repeat(1_000));
+    talk.turn(|conversation, turn| conversation.client_said(rest.as_bytes(), turn)).expect("swallowed");
+    talk.say("EXEC; GET a");
+    assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("GET a", "+QUEUED\r\n*-1\r\n"));
+}
+
+#[test]
+fn wait_is_asked_of_the_server_that_has_the_writes_before_it() {
+    let mut talk = Talk::attached();
+    talk.say("SET a 1");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.hears();
+    talk.say("WAIT 1 0; SET a 2; WAIT 1 0");
+    talk.move_on();
+    assert!(talk.hears().starts_with("-ERR mainstay: the primary changed after your last write"));
+    assert_eq!(talk.sends(), "SET a 2");
+    talk.answers(READONLY);
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 2");
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.sends(), "WAIT 1 0");
+}
+
+#[test]
+fn exec_does_not_answer_nil_where_unwatch_stands_before_it() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("UNWATCH; MULTI");
+    talk.move_on();
+    assert_eq!(talk.sends(), "UNWATCH; MULTI");
+}
+
+#[test]
 fn a_write_in_flight_behind_a_lost_exec_is_never_asked_again() {
     let mut talk = Talk::attached();
     talk.say("MULTI; SET a 2");

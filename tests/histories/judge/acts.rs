@@ -40,7 +40,7 @@ pub fn of(evidence: &Evidence) -> Vec<Act<'_>> {
     let mut acts = Vec::new();
     for history in &evidence.histories {
         for event in &history.events {
-            let at_risk = evidence.failovers.iter().any(|failover| failover.may_undo(event.sent, event.done));
+            let at_risk = evidence.failovers.iter().any(|failover| failover.may_undo(event.done));
             let mut add = |request, seen| {
                 let (client, db) = (history.client, history.db);
                 acts.push(Act { client, db, request, seen, sent: event.sent, done: event.done, at_risk });

@@ -91,6 +91,8 @@ pub struct Ledger {
     pub read_from: BTreeMap<u32, u32>,
     /// Where it stood when the client had asked.
     pub asked_from: BTreeMap<u32, u32>,
+    /// Requests were refused that a server may have executed already, behind another one.
+    pub refused: bool,
     /// Data may have been lost: what is old or missing is no fault any more.
     pub lossy: bool,
 }

@@ -191,13 +191,12 @@ impl Link {
         }
         let mut queued: Option<Vec<u32>> =
             self.multi.take().map(|multi| multi.queued.iter().filter_map(|words| number_of(words)).collect());
-        // What it would do is not looked into.
-        let mut lone_exec = false;
+        // Until it is answered nobody knows that it was a MULTI; what EXEC would do without one is not looked into.
+        let mut is_unclear = queued.is_some() && self.told < self.made;
         while let Some(words) = self.next_request() {
             match (words[0].as_str(), &mut queued) {
-                ("EXEC", None) => lone_exec = true,
-                // Until it is answered nobody knows that it was a MULTI.
-                ("MULTI", _) => queued = None,
+                ("EXEC", None) => is_unclear = true,
+                ("MULTI", _) => (queued, is_unclear) = (Some(Vec::new()), true),
                 ("EXEC", Some(numbers)) => {
                     unknown.append(numbers);
                     queued = None;
@@ -213,7 +212,7 @@ impl Link {
         unknown.iter().for_each(|number| {
             ledger.fates.entry(*number).or_insert(Fate::Unknown);
         });
-        lone_exec || !unknown.is_empty()
+        is_unclear || !unknown.is_empty()
     }
 
     fn request(&mut self, words: Vec<String>, server: &mut Server, ledger: &mut Ledger, now: Moment) {
@@ -243,8 +242,11 @@ impl Link {
                 self.out(&format!("-{ABORTED_FOR}{why}\r\n"));
                 self.outcome(numbers, false);
             }
-            (Some(why), multi, _) => {
-                multi.iter_mut().for_each(|multi| multi.dirty = true);
+            (Some(why), Some(multi), _) => {
+                multi.dirty = true;
+                self.out(&format!("-{why}\r\n"));
+            }
+            (Some(why), None, _) => {
                 self.out(&format!("-{why}\r\n"));
                 self.outcome(number.into_iter().collect(), false);
             }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::asking::Ask;
 use super::client::{Client, Excuses};
 use super::data::{Ledger, Server};
-use super::server::{Link, UNBLOCKED, UNBLOCKED_BY_CLIENT};
+use super::server::{Link, UNBLOCKED_BY_CLIENT};
 use crate::conversation::tests::Heard;
-use crate::conversation::{Close, Conversation, Fault, Next, Scripts, Turn, Withdrawn};
+use crate::conversation::{Close, Conversation, Fault, Next, Scripts, Turn};
 use crate::resp::command::Commands;
-use crate::route::{Departure, Moment};
+use crate::route::Moment;
 
 /// What can happen.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +64,6 @@ pub enum Event {
     End,
 }
 
-const FAILOVERS_MAX: usize = 6;
-
 pub struct World {
     pub conversation: Conversation,
     commands: Arc<Commands>,
@@ -79,8 +77,8 @@ pub struct World {
     links: u64,
     /// Where traffic goes.
     pub route: Option<usize>,
-    epoch: u64,
-    draining: bool,
+    pub epoch: u64,
+    pub draining: bool,
     losses: u32,
     now: Moment,
     pub closed: Option<Close>,
@@ -88,6 +86,8 @@ pub struct World {
     pub lost: Vec<u32>,
     pushed: u32,
     ended: bool,
+    /// Something else than planned failovers has happened: what a blocked pop was given may be lost.
+    pub rough: bool,
     /// It ended in the middle of a request: it wants no answers.
     pub left: bool,
 }
@@ -114,11 +114,12 @@ impl World {
             lost: Vec::new(),
             pushed: 0,
             ended: false,
+            rough: false,
             left: false,
         }
     }
 
-    fn turn<T>(&mut self, act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> T) -> T {
+    pub(super) fn turn<T>(&mut self, act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> T) -> T {
         let mut turn = Turn { now: self.now, commands: &self.commands, scripts: &mut self.scripts, outlet: &mut self.heard };
         let result = act(&mut self.conversation, &mut turn);
         let bytes = std::mem::take(&mut self.heard.text);
@@ -157,7 +158,7 @@ impl World {
             Event::Stay => self.stay(),
             Event::Refuse => {
                 if self.route.is_none() && self.link.is_none() {
-                    self.excuses.refused = true;
+                    (self.excuses.refused, self.ledger.refused) = (true, true);
                     self.turn(|conversation, turn| conversation.refuse("no primary", turn));
                 }
             }
@@ -232,7 +233,7 @@ impl World {
         }
     }
 
-    fn serve(&mut self, most: usize) {
+    pub(super) fn serve(&mut self, most: usize) {
         let Some(link) = &mut self.link else { return };
         for _ in 0..most {
             if !link.serve(&mut self.servers[link.server], &mut self.ledger, self.now) {
@@ -241,7 +242,7 @@ impl World {
         }
     }
 
-    fn hear(&mut self, most: usize) {
+    pub(super) fn hear(&mut self, most: usize) {
         let Some(link) = &mut self.link else { return };
         let bytes = link.take(most);
         link.settle_told(&mut self.ledger);
@@ -263,7 +264,7 @@ impl World {
         }
     }
 
-    fn drop_link(&mut self) {
+    pub(super) fn drop_link(&mut self) {
         self.draining = false;
         // What the kernel has of it may still be executed.
         self.serve(usize::MAX);
@@ -273,7 +274,7 @@ impl World {
     }
 
     /// The conversation ends. Panics where it has no reason to.
-    fn close(&mut self, close: Close) {
+    pub(super) fn close(&mut self, close: Close) {
         let in_frame = self.client.is_in_frame();
         self.draining = false;
         let unknown = self.link.take().is_some_and(|link| link.bury(&mut self.ledger));
@@ -286,15 +287,20 @@ impl World {
             self.excuses.big
         } else if why.contains("over the same requests") {
             self.losses > 3
+        } else if why.contains("a transaction behind a refused command") {
+            // It read beside what may write, behind a write that was refused.
+            true
         } else {
-            why.contains("which may be lost") && self.ledger.lossy
+            why.contains("which may be lost") && self.rough
         };
         assert!(excused && close.fault == Fault::Upstream, "there was no reason to close: {close:?}");
         self.closed = Some(close);
     }
 
-    fn lose(&mut self) {
+    pub(super) fn lose(&mut self) {
         self.losses += 1;
+        // A server that was demoted has answered, before it closes.
+        self.rough |= self.link.as_ref().is_some_and(|link| !link.closing || link.has_output());
         match self.turn(Conversation::upstream_lost) {
             Ok(()) => self.drop_link(),
             Err(close) => self.close(close),
@@ -309,143 +315,5 @@ impl World {
         if self.link.is_some() && self.closed.is_none() {
             self.lose();
         }
-    }
-
-    fn may_fail_over(&mut self) -> bool {
-        self.servers.len() <= FAILOVERS_MAX && self.route == Some(self.servers.len() - 1)
-    }
-
-    fn demote(&mut self) {
-        if self.may_fail_over() {
-            let next = self.primary().successor(0);
-            let here = self.servers.len() - 1;
-            self.primary().replica = true;
-            (self.primary().lonely, self.primary().loading) = (false, false);
-            self.servers.push(next);
-            if let Some(link) = self.link.as_mut().filter(|link| link.server == here) {
-                link.end_blocked(UNBLOCKED, true);
-            }
-        }
-    }
-
-    fn usurp(&mut self, lose: usize) {
-        if self.may_fail_over() {
-            let next = self.primary().successor(lose);
-            self.primary().usurped = true;
-            self.servers.push(next);
-            self.ledger.lossy = true;
-        }
-    }
-
-    fn crash(&mut self, serve: usize, lose: usize) {
-        if !self.may_fail_over() {
-            return;
-        }
-        self.serve(serve);
-        let next = self.primary().successor(lose);
-        self.primary().dead = true;
-        self.servers.push(next);
-        self.ledger.lossy |= lose > 0;
-        self.forgive(self.servers.len() - 2);
-        if self.link.is_some() {
-            self.lose();
-        }
-    }
-
-    /// What `server` executed and its successor has not is lost.
-    pub(super) fn forgive(&mut self, server: usize) {
-        if let [_, new, ..] = &self.servers[server..] {
-            let gone = self.servers[server].data.log.iter().filter(|number| !new.data.log.contains(number));
-            self.lost.extend(gone.filter(|number| self.client.acknowledged.contains(number)));
-        }
-    }
-
-    fn withdraw(&mut self, sees: bool) {
-        let Some(server) = self.route.take() else { return };
-        (self.epoch, self.excuses.moved) = (self.epoch + 1, true);
-        let there = &self.servers[server];
-        let left = match (there.replica, there.usurped) {
-            (true, _) if sees => Departure::Demoted,
-            (true, _) | (_, true) => Departure::Replaced,
-            (false, false) => Departure::Gone,
-        };
-        if there.usurped {
-            self.forgive(server);
-        }
-        if self.link.is_none() {
-            return;
-        }
-        let big = self.excuses.big;
-        match self.turn(|conversation, turn| conversation.withdraw(left, turn)) {
-            Ok(Withdrawn::Drop) => self.drop_link(),
-            Ok(Withdrawn::Drain) => self.draining = true,
-            Err(close) => {
-                let planned = left == Departure::Demoted && !big && !self.client.is_in_frame();
-                assert!(!planned, "closed by a planned failover: {close:?}");
-                self.close(close);
-            }
-        }
-    }
-
-    fn elect(&mut self) {
-        if self.route.is_none() {
-            self.route = Some(self.servers.len() - 1);
-        }
-    }
-
-    fn stay(&mut self) {
-        if self.conversation.doubts() {
-            self.excuses.stays = true;
-            match self.turn(Conversation::primary_stays) {
-                Ok(Next::Continue) => {}
-                Ok(Next::DropUpstream(None)) => self.drop_link(),
-                other => panic!("the primary stays: {other:?}"),
-            }
-        }
-    }
-
-    /// No failures any more: everything comes to its end.
-    pub fn come_to_rest(&mut self) {
-        self.happen(Event::Loading(false));
-        self.happen(Event::Lonely(false));
-        for round in 0..200 {
-            if self.closed.is_some() || self.conversation.is_over() {
-                return;
-            }
-            if self.route.is_none() {
-                self.happen(Event::Elect);
-            } else if self.route != Some(self.servers.len() - 1) {
-                self.happen(Event::Withdraw { sees: true });
-            }
-            self.happen(Event::Run(1));
-            if self.conversation.doubts() && self.route == Some(self.servers.len() - 1) {
-                self.happen(Event::Stay);
-            }
-            if self.link.as_ref().is_some_and(Link::is_blocked) {
-                let event = [Event::Push, Event::Add(0), Event::Add(1)][round % 3];
-                self.happen(event);
-            }
-            if self.draining && self.link.as_ref().is_some_and(Link::is_blocked) {
-                self.happen(Event::Unblock);
-                if self.link.as_ref().is_some_and(Link::is_blocked) {
-                    self.happen(Event::Cut { serve: 0, hear: 0 });
-                }
-            }
-            if self.is_at_rest() {
-                return;
-            }
-        }
-        panic!("not everything was answered: {:?}, upstream wanted: {}", self.client.asked, self.conversation.wants_upstream());
-    }
-
-    fn is_at_rest(&self) -> bool {
-        let conversation = &self.conversation;
-        self.client.is_answered()
-            && self.client.outbox.is_empty()
-            && !conversation.wants_upstream()
-            && !conversation.doubts()
-            && conversation.caught_up()
-            && conversation.held_bytes() == 0
-            && !self.draining
     }
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail, ensure};
-use futures::future::{join_all, select, try_join, Either};
+use futures::future::{Either, join_all, select, try_join};
 
 /// Counts and says whose it was.
 pub const SCRIPT: &str = "return {redis.call('INCR', KEYS[1]), ARGV[1]}";
@@ -110,7 +110,8 @@ async fn rounds<C: Client>(target: &Target) -> Result<()> {
         Either::Right((Err(error), _)) => return Err(error.context("the subscriber")),
         Either::Right((Ok(()), _)) => bail!("the subscriber's connection ended"),
     };
-    let mut pushed: Vec<String> = (0..WORKERS).flat_map(|number| (1..=rounds[number]).map(move |turn| format!("w{number}:{turn}"))).collect();
+    let mut pushed: Vec<String> =
+        (0..WORKERS).flat_map(|number| (1..=rounds[number]).map(move |turn| format!("w{number}:{turn}"))).collect();
     pushed.sort();
     let mut taken = taken.take();
     taken.sort();

@@ -1,0 +1,133 @@
+//! Hostile input, rare failures, and bounds.
+
+use super::*;
+
+#[test]
+fn a_fault_in_the_middle_of_a_large_request_is_told_although_the_server_waits_for_the_rest() {
+    let mut talk = Talk::attached();
+    talk.say("GET a");
+    let mut large = b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$100000\r\n".to_vec();
+    large.extend_from_slice(&[b'x'; 100_000]);
+    talk.turn(|conversation, turn| conversation.client_said(&large, turn)).expect("fine");
+    talk.conversation.wrote(talk.conversation.pending().len());
+    talk.turn(|conversation, turn| conversation.client_said(b"\r\n:1\r\n", turn)).expect("told in its turn");
+    talk.conversation.wrote(talk.conversation.pending().len());
+    talk.answers("$1\r\n1\r\n");
+    assert_eq!(talk.hears(), "$1\r\n1\r\n-ERR Protocol error: expected '$', got ':'\r\n");
+    assert!(talk.conversation.is_over());
+}
+
+#[test]
+fn wait_is_no_write_itself() {
+    let mut talk = Talk::attached();
+    talk.say("WAIT 1 0");
+    talk.sends();
+    talk.answers(":1\r\n");
+    talk.say("GET a");
+    talk.sends();
+    talk.lost().expect("a read");
+    talk.move_on();
+    talk.sends();
+    talk.answers("$1\r\n1\r\n");
+    talk.say("WAIT 1 0");
+    assert_eq!(talk.sends(), "WAIT 1 0");
+}
+
+#[test]
+fn much_that_is_asked_at_once_takes_no_longer_than_its_length() {
+    let began = std::time::Instant::now();
+    let mut talk = Talk::attached();
+    let streams = 60_000;
+    let words = ["XREAD", "BLOCK", "0", "STREAMS"].into_iter().chain(vec!["s"; streams]).chain(vec!["$"; streams]);
+    let bytes = remembered::request(words);
+    talk.turn(|conversation, turn| conversation.client_said(&bytes, turn)).expect("within bounds");
+    let mut talk = Talk::attached();
+    for _ in 0..200_000 {
+        talk.turn(|conversation, turn| conversation.client_said(b"PING\r\n", turn)).expect("within bounds");
+        talk.conversation.wrote(6);
+    }
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_password_that_a_server_repeats_is_not_told() {
+    let mut talk = Talk::attached();
+    talk.say("AUTH me secret");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("GET a");
+    talk.sends();
+    talk.lost().expect("a read");
+    talk.move_on();
+    talk.sends();
+    let reply = b"-ERR unknown command 'AUTH', with args beginning with: 'me' 'secret' \r\n";
+    let close = talk.turn(|conversation, turn| conversation.upstream_said(reply, turn)).expect_err("refused");
+    assert!(close.why.ends_with("ERR unknown command 'AUTH'"), "{}", close.why);
+}
+
+#[test]
+fn a_transaction_with_a_discard_that_failed_is_aborted_also_by_the_next_primary() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI; SET a 1; DISCARD now");
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n-ERR wrong number of arguments for 'discard' command\r\n");
+    talk.hears();
+    assert_eq!(talk.withdraw(Departure::Gone), Ok(Withdrawn::Drop));
+    talk.say("GET b; EXEC");
+    talk.move_on();
+    assert_eq!(talk.sends(), "");
+    assert!(talk.hears().starts_with("+QUEUED\r\n-EXECABORT"));
+}
+
+#[test]
+fn what_is_behind_a_transaction_that_failed_is_not_taken_for_a_part_of_it() {
+    let mut talk = Talk::attached();
+    talk.say("SET z 1; MULTI; SET a 1; EXEC; PUBLISH c m");
+    talk.sends();
+    talk.answers(READONLY);
+    talk.answers("+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: OOM command not allowed.\r\n:1\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET z 1; MULTI; SET a 1; EXEC", "PUBLISH was executed");
+}
+
+#[test]
+fn cursors_of_the_present_server_are_remembered_within_bounds() {
+    let mut talk = Talk::attached();
+    talk.say("SCAN 0");
+    talk.sends();
+    talk.lost().expect("a read");
+    talk.move_on();
+    talk.sends();
+    for cursor in 1..1000 {
+        talk.say("SCAN 0");
+        talk.sends();
+        talk.answers(&format!("*2\r\n${}\r\n{cursor}\r\n*0\r\n", cursor.to_string().len()));
+    }
+    talk.say("SCAN 998; SCAN 990; SCAN 5");
+    assert_eq!(talk.sends(), "SCAN 998; SCAN 990");
+}
+
+#[test]
+fn a_blocking_command_that_waited_behind_another_request_can_be_ended_by_its_id() {
+    let mut talk = Talk::new();
+    talk.say("GET a; BRPOP q 0");
+    talk.attach();
+    assert_eq!(talk.sends(), "CLIENT ID");
+    talk.answers(":7\r\n");
+    assert_eq!(talk.sends(), "GET a");
+    talk.answers("$1\r\n1\r\n");
+    assert_eq!((talk.sends().as_str(), talk.conversation.blocked_as()), ("BRPOP q 0", Some(7)));
+}
+
+#[test]
+fn a_doubt_does_not_end_in_the_middle_of_a_push() {
+    let mut talk = Talk::attached();
+    talk.say("SET z 1; SELECT 2");
+    talk.sends();
+    talk.answers("-NOREPLICAS Not enough good replicas to write.\r\n+OK\r\n>2\r\n$10\r\ninvalidate\r\n");
+    assert_eq!(talk.turn(Conversation::primary_stays), Ok(Next::Continue));
+    assert_eq!(talk.hears(), ">2\r\n$10\r\ninvalidate\r\n");
+    assert_eq!(talk.turn(|conversation, turn| conversation.upstream_said(b"_\r\n", turn)), Ok(Next::DropUpstream(None)));
+    assert_eq!(talk.hears(), "_\r\n-NOREPLICAS Not enough good replicas to write.\r\n");
+}
