@@ -29,3 +29,18 @@ fn what_was_confirmed_before_the_upstream_was_lost_is_not_confirmed_again() {
     talk.answers(third);
     assert_eq!(talk.hears(), third);
 }
+
+#[test]
+fn scripts_are_loaded_before_subscriptions_which_allow_little_else() {
+    let mut talk = Talk::attached();
+    talk.say("EVAL x 0");
+    talk.sends();
+    talk.answers(":1\r\n");
+    talk.say("SUBSCRIBE z");
+    talk.sends();
+    talk.answers("*3\r\n$9\r\nsubscribe\r\n$1\r\nz\r\n:1\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say(&format!("RESET; EVALSHA {} 0", sha1_smol::Sha1::from("x").digest()));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SCRIPT LOAD x; SUBSCRIBE z");
+}

@@ -74,7 +74,8 @@ impl World {
         if there.usurped {
             self.forgive(server);
         }
-        if self.link.is_none() {
+        // What drains belongs to an epoch before.
+        if self.link.is_none() || self.draining {
             return;
         }
         let big = self.excuses.big;

@@ -238,7 +238,8 @@ impl Link {
         };
         match (refusal, &mut self.multi, &*name) {
             (Some(why), Some(_), "EXEC") => {
-                let numbers = self.end_multi().queued.iter().filter_map(|words| number_of(words)).collect();
+                let queued = self.end_multi().queued;
+                let numbers = queued.iter().chain([&words]).filter_map(|words| number_of(words)).collect();
                 self.out(&format!("-{ABORTED_FOR}{why}\r\n"));
                 self.outcome(numbers, false);
             }
@@ -278,7 +279,7 @@ impl Link {
         }
         let touched = self.touched;
         let multi = self.end_multi();
-        let numbers: Vec<u32> = multi.queued.iter().filter_map(|words| number_of(words)).collect();
+        let numbers: Vec<u32> = multi.queued.iter().filter_map(|words| number_of(words)).chain(number).collect();
         let executed = !multi.dirty && !touched;
         if multi.dirty {
             self.out(&format!("-{ABORTED}\r\n"));
