@@ -122,13 +122,11 @@ impl Conversation {
     /// A whole request has come in.
     #[inline]
     fn receive(&mut self, turn: &mut Turn<'_>) {
-        let mut words = arguments(self.queue.incoming());
-        let Some(name) = words.next() else {
+        let Some(command) = turn.commands.look_up_request(self.queue.incoming()) else {
             // An empty line or array: a server does not answer it either.
             self.queue.discard_incoming();
             return;
         };
-        let command = turn.commands.look_up(&name[..], words.next().as_deref());
         if command.kind == Kind::Plain && self.intake.ghost.is_none() {
             self.note_write(command);
             self.queue.push(What::Client(command), false, turn.now);
@@ -289,10 +287,7 @@ impl Conversation {
         if self.queue.is_open() || size <= KEPT_BYTES_MAX as u64 {
             return;
         }
-        let mut words = arguments(incoming);
-        let name = words.next();
-        let command = name.as_ref().map_or(UNKNOWN, |name| turn.commands.look_up(&name[..], words.next().as_deref()));
-        drop((words, name));
+        let command = turn.commands.look_up_request(incoming).unwrap_or(UNKNOWN);
         let is_whole_needed = changes_connection(command.kind) || goes_alone(command.kind);
         if self.intake.ghost.is_some() {
             self.settle_new(What::Client(command), b"+QUEUED\r\n".to_vec(), turn);
