@@ -148,7 +148,8 @@ impl Conversation {
                 return Err(broken("it was lost before it answered a request that is too large to be asked again"));
             }
         }
-        self.losses += u8::from(any);
+        // What has blocked for days outlives many.
+        self.losses += u8::from(any && !self.is_blocked());
         if self.losses > LOSSES_MAX {
             return Err(broken("one after the other was lost over the same requests"));
         }

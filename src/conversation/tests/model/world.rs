@@ -79,7 +79,7 @@ pub struct World {
     pub route: Option<usize>,
     pub epoch: u64,
     pub draining: bool,
-    losses: u32,
+    pub losses: u32,
     now: Moment,
     pub closed: Option<Close>,
     /// Acknowledged writes that a failover nobody planned has lost.
@@ -298,7 +298,7 @@ impl World {
     }
 
     pub(super) fn lose(&mut self) {
-        self.losses += 1;
+        self.losses += u32::from(!self.conversation.is_blocked());
         // A server that was demoted has answered, before it closes.
         self.rough |= self.link.as_ref().is_some_and(|link| !link.closing || link.has_output());
         match self.turn(Conversation::upstream_lost) {
