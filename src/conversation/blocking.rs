@@ -85,7 +85,10 @@ fn streams(arguments: &[Bytes]) -> Option<(&[Bytes], &[Bytes])> {
 
 fn block_place(arguments: &[Bytes]) -> Option<usize> {
     let options = arguments.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS"))?;
-    let at = arguments[..options].iter().position(|word| word.eq_ignore_ascii_case(b"BLOCK"))?;
+    // The names of a group and a consumer stand behind GROUP.
+    let named = arguments.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"GROUP"));
+    let first = if named { 4 } else { 1 }.min(options);
+    let at = first + arguments[first..options].iter().position(|word| word.eq_ignore_ascii_case(b"BLOCK"))?;
     Some(at + 1).filter(|place| *place < options)
 }
 
@@ -129,5 +132,7 @@ mod tests {
     fn xread_blocks_only_with_the_word() {
         assert!(blocks(TimeoutAt::Block, &words("XREAD COUNT 1 BLOCK 5 STREAMS s 0")));
         assert!(!blocks(TimeoutAt::Block, &words("XREAD COUNT 1 STREAMS BLOCK 0")));
+        assert!(!blocks(TimeoutAt::Block, &words("XREADGROUP GROUP block 5 COUNT 1 STREAMS s >")));
+        assert!(blocks(TimeoutAt::Block, &words("XREADGROUP GROUP block 5 BLOCK 1 STREAMS s >")));
     }
 }

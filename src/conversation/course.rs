@@ -11,8 +11,8 @@ use crate::resp::reply;
 const LOOKED_AT_BYTES_MAX: usize = 64 * 1024;
 /// Replies kept back while it is not known whether the primary changed.
 const WITHHELD_BYTES_MAX: usize = 1024 * 1024;
-/// Cursors of the present server that are remembered. A client that has more iterations under way has to begin the oldest again.
-const CURSORS_MAX: usize = 256;
+/// Cursors that are remembered. Of a client that has more iterations under way the oldest go on unrecognised.
+const CURSORS_MAX: usize = 32;
 /// No server has longer ones: a number, or in a cluster a number, a slot and a node.
 const CURSOR_BYTES_MAX: usize = 64;
 
@@ -81,16 +81,13 @@ impl Conversation {
                 b"+QUEUED\r\n" => Ok(Course::Pass(Role::Reply(Tone::Queued))),
                 _ => Ok(Course::Pass(Role::Reply(Tone::Good))),
             },
-            What::Client(Command { kind: Kind::Scan(_), .. }) if self.cursors.is_some() => match word(frame) {
+            What::Client(Command { kind: Kind::Scan(_), .. }) => match word(frame) {
                 None if may_wait => Ok(Course::More),
                 cursor => {
-                    let known = cursor.filter(|cursor| cursor.len() <= CURSOR_BYTES_MAX).map(Box::from);
-                    if let (Some(cursors), Some(cursor)) = (&mut self.cursors, known) {
-                        if cursors.len() >= CURSORS_MAX {
-                            cursors.remove(0);
-                        }
-                        cursors.push(cursor);
-                    }
+                    cursor
+                        .filter(|cursor| cursor.len() <= CURSOR_BYTES_MAX)
+                        .into_iter()
+                        .for_each(|cursor| self.note_cursor(cursor));
                     Ok(Course::Pass(Role::Reply(Tone::Good)))
                 }
             },
@@ -100,6 +97,15 @@ impl Conversation {
                 Ok(Course::Pass(Role::Reply(Tone::Null)))
             }
             What::Client(_) => Ok(Course::Pass(Role::Reply(Tone::Good))),
+        }
+    }
+
+    /// The present server gave it.
+    fn note_cursor(&mut self, cursor: &[u8]) {
+        self.foreign_cursors.retain(|foreign| **foreign != *cursor);
+        if *cursor != *b"0" {
+            self.cursors.drain(..(self.cursors.len() + 1).saturating_sub(CURSORS_MAX));
+            self.cursors.push(cursor.into());
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the client says: requests are recognised, remembered, and put into the queue.
 
+use std::fmt;
+
 use super::queue::{KEPT_BYTES_MAX, REQUESTS_MAX};
 use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
@@ -12,6 +14,10 @@ use crate::resp::frames::arguments;
 const STATE_BYTES_MAX: usize = 1024 * 1024;
 /// The names of a connection's subscriptions together.
 const SUBSCRIPTION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Scripts of which a session needs more within transactions fail there after a move, and are sent anew by their clients.
+const QUEUED_DIGESTS_MAX: usize = 64;
+/// A SHA-1 in hexadecimal digits.
+const DIGEST_BYTES: usize = 40;
 /// What waits to be sent, before the client is left waiting.
 const UNSENT_BYTES_MAX: usize = 256 * 1024 + 1;
 
@@ -35,6 +41,13 @@ impl Intake {
             Kind::Unwatch if !self.in_multi => self.broken = false,
             _ => {}
         }
+    }
+}
+
+/// What a client says and hears is never shown.
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 
@@ -109,13 +122,11 @@ impl Conversation {
     /// A whole request has come in.
     #[inline]
     fn receive(&mut self, turn: &mut Turn<'_>) {
-        let mut words = arguments(self.queue.incoming());
-        let Some(name) = words.next() else {
+        let Some(command) = turn.commands.look_up_request(self.queue.incoming()) else {
             // An empty line or array: a server does not answer it either.
             self.queue.discard_incoming();
             return;
         };
-        let command = turn.commands.look_up(&name[..], words.next().as_deref());
         if command.kind == Kind::Plain && self.intake.ghost.is_none() {
             self.note_write(command);
             self.queue.push(What::Client(command), false, turn.now);
@@ -155,6 +166,7 @@ impl Conversation {
                     self.put_before_incoming(&[(Own::Script, load)], turn);
                 }
             }
+            Kind::Script(Script::Digest) if in_multi => self.remember_digest(words.get(1)),
             Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
@@ -229,9 +241,22 @@ impl Conversation {
         }
     }
 
+    /// They are those of one command: the next asks for its own when it is its turn.
+    pub(super) fn forget_stream_ends(&mut self, done: Command) {
+        if let Kind::Blocking(_) = done.kind {
+            self.stream_ends.clear();
+        }
+    }
+
+    fn remember_digest(&mut self, digest: Option<&Bytes>) {
+        let digest = digest.filter(|digest| digest.len() == DIGEST_BYTES && !self.queued_digests.contains(digest));
+        if self.queued_digests.len() < QUEUED_DIGESTS_MAX {
+            self.queued_digests.extend(digest.cloned());
+        }
+    }
+
     fn is_foreign_cursor(&self, cursor: Option<&Bytes>) -> bool {
-        let Some(cursors) = &self.cursors else { return false };
-        cursor.is_some_and(|cursor| **cursor != *b"0" && !cursors.contains(cursor))
+        cursor.is_some_and(|cursor| self.foreign_cursors.contains(cursor))
     }
 
     /// By what CLIENT UNBLOCK would end it, and where the streams stand that it reads from their end.
@@ -262,10 +287,7 @@ impl Conversation {
         if self.queue.is_open() || size <= KEPT_BYTES_MAX as u64 {
             return;
         }
-        let mut words = arguments(incoming);
-        let name = words.next();
-        let command = name.as_ref().map_or(UNKNOWN, |name| turn.commands.look_up(&name[..], words.next().as_deref()));
-        drop((words, name));
+        let command = turn.commands.look_up_request(incoming).unwrap_or(UNKNOWN);
         let is_whole_needed = changes_connection(command.kind) || goes_alone(command.kind);
         if self.intake.ghost.is_some() {
             self.settle_new(What::Client(command), b"+QUEUED\r\n".to_vec(), turn);

@@ -173,7 +173,7 @@ enum Id {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Conversation {
     // What the client says.
     requests: RequestScanner,
@@ -227,8 +227,12 @@ pub struct Conversation {
     /// A write was asked on this upstream, or none since another one.
     wrote: bool,
     wrote_elsewhere: bool,
-    /// Cursors that the present server gave, where an earlier one gave some too.
-    cursors: Option<Vec<Bytes>>,
+    /// The last cursors that the present server gave.
+    cursors: Vec<Bytes>,
+    /// Those that an earlier server gave.
+    foreign_cursors: Vec<Bytes>,
+    /// Scripts that were named by digest inside a transaction: there they cannot be loaded when they are needed.
+    queued_digests: Vec<Bytes>,
     /// Digests of scripts that were loaded over this upstream, or are being.
     loading: Vec<Bytes>,
     /// Where the streams stood that a blocked XREAD reads from their end.
@@ -351,13 +355,6 @@ impl Conversation {
             }
         }
         None
-    }
-
-    /// They are those of one command: the next asks for its own when it is its turn.
-    fn forget_stream_ends(&mut self, done: Command) {
-        if let Kind::Blocking(_) = done.kind {
-            self.stream_ends.clear();
-        }
     }
 
     /// A new request is answered by mainstay, in its turn.

@@ -25,7 +25,8 @@ impl Conversation {
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
         if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
-            self.cursors = Some(Vec::new());
+            // Older ones than those of the last server will hardly come any more.
+            self.foreign_cursors = std::mem::take(&mut self.cursors);
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
         (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
@@ -70,7 +71,8 @@ impl Conversation {
             words.next().is_some_and(|name| by_digest(&turn.commands.look_up(&name[..], None)))
         });
         let bytes = waiting.map(|(_, bytes)| bytes).chain(queued);
-        let digests: Vec<Bytes> = bytes.filter_map(|bytes| Some(Box::from(&arguments(bytes).nth(1)?[..]))).collect();
+        let digests = bytes.filter_map(|bytes| Some(Box::from(&arguments(bytes).nth(1)?[..])));
+        let digests: Vec<Bytes> = digests.chain(self.queued_digests.iter().cloned()).collect();
         self.loading.clear();
         for digest in digests {
             prelude.extend(self.load(&digest, turn.scripts).map(|load| (Own::Script, false, load)));

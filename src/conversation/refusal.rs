@@ -9,6 +9,8 @@ const ABORTED: &[u8] = b"EXECABORT Transaction discarded because of: ";
 const ABORTED_BEFORE: &[u8] = b"EXECABORT Transaction discarded because of previous errors.";
 /// The server's own words when a script's first write met a replica (script.c). A script may make up a shorter text after it has written.
 const SCRIPT_READ_ONLY: &[u8] = b"READONLY You can't write against a read only replica. script: ";
+/// The same for one that says of itself that it writes: it was not even begun (script.c).
+const SCRIPT_NOT_RUN: &[u8] = b"READONLY Can not run script with write flag on readonly replica.";
 /// How a demotion ends a blocked client (replication.c).
 const DEMOTED: &[u8] = b"instance state changed";
 
@@ -39,7 +41,9 @@ pub(super) fn refusal(command: Command, line: &[u8], leaving: bool) -> Option<Re
     match (command.fate, command.kind) {
         // Its errors may be its own.
         (Fate::Unknown, _) | (_, Kind::Wait) => None,
-        (_, Kind::Script(_)) => text.starts_with(SCRIPT_READ_ONLY).then_some(Refusal::ReadOnly),
+        (_, Kind::Script(_)) => {
+            (text.starts_with(SCRIPT_READ_ONLY) || text.trim_ascii_end() == SCRIPT_NOT_RUN).then_some(Refusal::ReadOnly)
+        }
         (_, Kind::Exec) => text.strip_prefix(ABORTED).and_then(Refusal::of_code).or_else(|| Refusal::of_code(text)),
         (Fate::Read | Fate::Write, kind) => {
             let refusal = Refusal::of_code(text)?;
@@ -85,6 +89,7 @@ mod tests {
         );
         assert_eq!(eval("-READONLY You can't write against a read only replica.\r\n"), None);
         assert_eq!(eval("-READONLY made up after a write\r\n"), None);
+        assert_eq!(eval("-READONLY Can not run script with write flag on readonly replica.\r\n"), Some(Refusal::ReadOnly));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::course::{Course, Stop};
 use super::remembered::Effect;
 use super::request::{Own, Stage, What};
 use super::{Close, Conversation, Fault, Link, Next, Outlet, Turn};
-use crate::resp::command::Kind;
+use crate::resp::command::{Command, Kind};
 
 /// The frame that is coming in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,6 +81,15 @@ impl Conversation {
                 return Err(Stop::Close(broken("it does not speak RESP")));
             };
             let end = scanned.map_or(bytes.len(), |length| at + length);
+            if scanned.is_some() && self.is_plain_reply(bytes[at]) {
+                at = end;
+                if self.finish_plain(turn) {
+                    pass(turn.outlet, &bytes[passing..at]);
+                    passing = at;
+                    self.emit(turn);
+                }
+                continue;
+            }
             let course = match self.frame {
                 Frame::Fresh => {
                     if self.queue.awaited().is_none() {
@@ -142,6 +151,31 @@ impl Conversation {
         }
         pass(turn.outlet, &bytes[passing..]);
         Ok(())
+    }
+
+    /// The usual case: a frame that begins with `first` and is there in whole answers the first request, a plain one, and nothing is
+    /// going on that makes more of it.
+    #[inline]
+    fn is_plain_reply(&self, first: u8) -> bool {
+        let plain = |what| matches!(what, What::Client(Command { kind: Kind::Plain, .. }));
+        matches!(self.frame, Frame::Fresh)
+            && !matches!(first, b'-' | b'>')
+            // It might be a message.
+            && (first != b'*' || self.state.is_none())
+            && self.doubt.is_none()
+            && self.transaction.is_none()
+            && self.queue.get(0).is_some_and(|request| request.stage == Stage::Sent && plain(request.what))
+    }
+
+    /// The same as [`Self::completed`], there.
+    #[inline]
+    fn finish_plain(&mut self, turn: &mut Turn<'_>) -> bool {
+        self.losses = 0;
+        if let Some(request) = self.queue.pop() {
+            turn.outlet.answered(request.asked);
+        }
+        self.queue.advance();
+        self.queue.get(0).is_some_and(|request| request.stage == Stage::Settled)
     }
 
     /// A frame has come to its end. True: what waits behind it can be passed on at once.

@@ -21,11 +21,13 @@ pub mod by_hand;
 pub mod declared;
 mod table;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use redis_protocol::resp2::types::OwnedFrame;
 
+use super::frames;
 use by_hand::BY_HAND;
 use declared::{Declared, Says};
 use table::Table;
@@ -188,7 +190,14 @@ impl Commands {
     /// What a request's command does. `name` and `sub` (the second argument, where there is one) as the client wrote them.
     #[inline]
     pub fn look_up(&self, name: &[u8], sub: Option<&[u8]>) -> Command {
-        self.table.look_up(name, sub)
+        self.table.look_up(name, || sub.map(Cow::Borrowed))
+    }
+
+    /// What the request does that begins with `bytes`; None where they do not hold its name. The second argument is read only where the
+    /// name alone does not tell.
+    #[inline]
+    pub fn look_up_request(&self, bytes: &[u8]) -> Option<Command> {
+        Some(self.table.look_up(&frames::name(bytes)?, || frames::arguments(bytes).nth(1)))
     }
 }
 

@@ -9,7 +9,7 @@ mod request;
 
 use std::fmt;
 
-pub use arguments::{Arguments, arguments};
+pub use arguments::{Arguments, arguments, name};
 pub use reply::{REPLY_LINE_MAX, ReplyScanner, STREAMS_MAX};
 pub use request::{LINE_MAX, RequestScanner};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::author::{COUNTERS, OWN_KEYS, QUEUES};
 use super::history::*;
@@ -25,6 +25,8 @@ pub struct World {
     primary: usize,
     sentinels: Option<Sentinels>,
     crowd: Option<Crowd>,
+    marker: Option<Marker>,
+    watches: usize,
     manners: Manners,
 }
 
@@ -64,7 +66,8 @@ impl World {
         servers.iter().skip(1).for_each(|replica| replica.wait_in_step(&servers[0]));
         let clock = Clock::start();
         let crowd = Some(Crowd::start(&address, manners, clock));
-        Self { clock, failovers: Vec::new(), servers, primary: 0, sentinels, mainstay, crowd, manners }
+        let (marker, watches) = (None, 0);
+        Self { clock, failovers: Vec::new(), servers, primary: 0, sentinels, mainstay, crowd, marker, watches, manners }
     }
 
     /// Until the clients have been given this many more answers.
@@ -90,50 +93,83 @@ impl World {
     #[track_caller]
     pub fn crash(&mut self) {
         let old = self.primary;
-        let marker = Marker::on(&self.servers[old], self.clock);
+        self.watch();
         self.work(200);
-        assert_eq!(
-            field(&self.servers[old], "role"),
-            "master",
-            "Sentinel took a living primary for dead: is the machine too busy?"
-        );
+        let role = field(&self.servers[old], "role");
+        assert_eq!(role, "master", "Sentinel took a living primary for dead: is the machine too busy?");
         let begun = self.clock.now();
         self.servers[old].kill9();
-        let sent = marker.end();
         let others: Vec<usize> = (0..self.servers.len()).filter(|other| *other != old).collect();
         let promoted = || others.iter().copied().find(|other| field(&self.servers[*other], "role") == "master");
         wait_until(Duration::from_secs(30), "Sentinel has promoted a replica", || promoted().is_some());
         let new = promoted().expect("as just seen");
-        // Promoted, it ends its connections once more at times.
-        let marker =
-            || match Connection::open(self.servers[new].address().parse().expect("host:port")).ok()?.ask(&["GET", MARKER]) {
-                Ok(Value::Bulk(text)) => text.parse::<usize>().ok(),
-                _ => None,
-            };
-        let mut last = None;
-        wait_until(PATIENCE, "the new primary shows its marker", || {
-            last = marker();
-            last.is_some()
-        });
-        // What had been acknowledged when the last marker that the new primary knows was sent, it knows as well.
-        let received = last.and_then(|last| sent.get(last - 1).copied()).expect("a number that was sent");
+        let received = self.received(new);
         self.primary = new;
+        self.watch();
         // Nobody is promoted before Sentinel's down-after is over; by then the last words of the dead one have been read.
         self.is_served(begun, Some((received, begun + 500_000)));
         let (dead, new) = two(&mut self.servers, old, new);
         dead.start_again_as_replica_of(new);
-        wait_until(Duration::from_secs(30), "all replicas follow", || {
-            (0..self.servers.len()).filter(|place| *place != self.primary).all(|place| {
-                let replica = &self.servers[place];
-                field(replica, "master_port") == self.servers[self.primary].port.to_string()
-                    && field(replica, "master_link_status") == "up"
-            })
-        });
+        let settled = Instant::now() + Duration::from_secs(60);
+        while !self.is_settled() {
+            assert!(Instant::now() < settled, "the Sentinels are not content, or a replica does not follow");
+            self.notice_a_second_failover();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.marker = None;
+    }
+
+    /// All replicas follow, and the Sentinels know it.
+    fn is_settled(&self) -> bool {
+        let port = self.servers[self.primary].port.to_string();
+        let follows = |server: &Redis| field(server, "master_port") == port && field(server, "master_link_status") == "up";
         let sentinels = self.sentinels.as_ref().expect("Sentinels");
-        let replicas = self.servers.len() - 1;
-        wait_until(Duration::from_secs(60), "the Sentinels are content", || {
-            sentinels.are_content_with(&self.servers[self.primary], replicas)
+        (0..self.servers.len()).all(|place| place == self.primary || follows(&self.servers[place]))
+            && sentinels.are_content_with(&self.servers[self.primary], self.servers.len() - 1)
+    }
+
+    /// Now and then two Sentinels lead, and the second promotes another replica, beside the living primary that the first has made.
+    /// What that one had acknowledged meanwhile is lost, as after a crash.
+    #[track_caller]
+    fn notice_a_second_failover(&mut self) {
+        let named = self.sentinels.as_ref().and_then(Sentinels::primary);
+        let Some(new) = self.servers.iter().position(|server| Some(server.port) == named) else { return };
+        if new == self.primary || field(&self.servers[new], "role") != "master" {
+            return;
+        }
+        self.mainstay.as_ref().expect("a mainstay").wait_for_primary(&self.servers[new].address());
+        let last_words = self.clock.now() + 500_000;
+        let received = self.received(new);
+        println!("the Sentinels failed over a second time");
+        self.primary = new;
+        self.watch();
+        self.is_served(received, Some((received, last_words)));
+    }
+
+    /// From now on it can be told what a successor of the primary has received.
+    fn watch(&mut self) {
+        self.watches += 1;
+        let key = format!("marker:{}", self.watches);
+        self.marker = Some(Marker::on(&self.servers[self.primary], key, self.clock));
+    }
+
+    /// What had been acknowledged at this moment was received by `new`.
+    #[track_caller]
+    fn received(&mut self, new: usize) -> u64 {
+        let (key, sent) = self.marker.take().expect("it is watched").end();
+        let mut last = None;
+        // Sentinel ends all connections of a server whose role it changes.
+        wait_until(PATIENCE, "the new primary shows its marker", || {
+            last = Connection::open(self.servers[new].address().parse().expect("host:port"))
+                .ok()
+                .and_then(|mut connection| connection.ask(&["GET", &key]).ok());
+            last.is_some()
         });
+        match last {
+            Some(Value::Bulk(text)) => text.parse().ok().and_then(|last: usize| sent.get(last - 1).copied()).expect("as sent"),
+            // Not even the first.
+            _ => sent.first().copied().unwrap_or(0),
+        }
     }
 
     /// The change is over once mainstay leads to the new primary and clients are answered there.
@@ -208,37 +244,44 @@ fn two(servers: &mut [Redis], one: usize, other: usize) -> (&mut Redis, &Redis) 
     (one, other)
 }
 
-const MARKER: &str = "marker";
-
 /// Writes a number directly to the primary, over and over, and notes when it sent which: so that what its successor has of it tells
 /// up to when the successor received everything.
 struct Marker {
+    key: String,
     over: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<u64>>,
+    thread: Option<JoinHandle<Vec<u64>>>,
 }
 
 impl Marker {
-    fn on(server: &Redis, clock: Clock) -> Self {
+    fn on(server: &Redis, key: String, clock: Clock) -> Self {
         let mut connection = database(server, 0);
         let over = Arc::<AtomicBool>::default();
-        let stop = over.clone();
-        let thread = std::thread::spawn(move || {
+        let (stop, name) = (over.clone(), key.clone());
+        let work = move || {
             let mut sent = Vec::new();
             while !stop.load(Ordering::SeqCst) {
                 sent.push(clock.now());
-                if connection.ask(&["SET", MARKER, &sent.len().to_string()]).is_err() {
+                if connection.ask(&["SET", &name, &sent.len().to_string()]).is_err() {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
             sent
-        });
-        Self { over, thread }
+        };
+        Self { key, over, thread: Some(std::thread::spawn(work)) }
     }
 
-    /// When number 1, 2, … was sent.
-    fn end(self) -> Vec<u64> {
+    /// The key, and when number 1, 2, … was sent.
+    fn end(mut self) -> (String, Vec<u64>) {
         self.over.store(true, Ordering::SeqCst);
-        self.thread.join().expect("it does not panic")
+        let sent = self.thread.take().map(|thread| thread.join().expect("it does not panic"));
+        (std::mem::take(&mut self.key), sent.unwrap_or_default())
+    }
+}
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }

@@ -92,20 +92,21 @@ fn what_is_behind_a_transaction_that_failed_is_not_taken_for_a_part_of_it() {
 }
 
 #[test]
-fn cursors_of_the_present_server_are_remembered_within_bounds() {
+fn cursors_of_the_last_server_are_known_within_bounds_and_those_of_other_connections_pass() {
     let mut talk = Talk::attached();
-    talk.say("SCAN 0");
-    talk.sends();
-    talk.lost().expect("a read");
-    talk.move_on();
-    talk.sends();
     for cursor in 1..1000 {
         talk.say("SCAN 0");
         talk.sends();
         talk.answers(&format!("*2\r\n${}\r\n{cursor}\r\n*0\r\n", cursor.to_string().len()));
     }
-    talk.say("SCAN 998; SCAN 990; SCAN 5");
-    assert_eq!(talk.sends(), "SCAN 998; SCAN 990");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("SCAN 999");
+    talk.move_on();
+    talk.say("SCAN 998; SCAN 5; SCAN 4711");
+    assert_eq!(talk.sends(), "SCAN 5; SCAN 4711", "another connection may have been given it by the present server");
+    talk.answers("*2\r\n$3\r\n998\r\n*0\r\n");
+    talk.say("SCAN 998");
+    assert_eq!(talk.sends(), "SCAN 998", "now the present server gave it");
 }
 
 #[test]
@@ -130,4 +131,20 @@ fn a_doubt_does_not_end_in_the_middle_of_a_push() {
     assert_eq!(talk.hears(), ">2\r\n$10\r\ninvalidate\r\n");
     assert_eq!(talk.turn(|conversation, turn| conversation.upstream_said(b"_\r\n", turn)), Ok(Next::DropUpstream(None)));
     assert_eq!(talk.hears(), "_\r\n-NOREPLICAS Not enough good replicas to write.\r\n");
+}
+
+#[test]
+fn a_script_that_was_named_by_digest_in_a_transaction_is_loaded_before_the_next_transaction_elsewhere() {
+    let mut talk = Talk::attached();
+    let digest = sha1_smol::Sha1::from("return.1").digest().to_string();
+    talk.say("EVAL return.1 0");
+    talk.sends();
+    talk.answers(":1\r\n");
+    talk.say(&format!("MULTI; EVALSHA {digest} 0; EXEC"));
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n*1\r\n:1\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("GET a");
+    talk.move_on();
+    assert_eq!(talk.sends(), "SCRIPT LOAD return.1", "there it could not be loaded when it is needed");
 }

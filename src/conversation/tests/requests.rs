@@ -159,7 +159,7 @@ fn cursors_are_remembered_in_bounds() {
         talk.sends();
         talk.answers(&format!("*2\r\n$4\r\n{cursor}\r\n*0\r\n"));
     }
-    assert!(talk.conversation.cursors.as_ref().is_some_and(|cursors| cursors.len() < 300));
+    assert!(talk.conversation.cursors.len() < 300);
     talk.say("SCAN 1999");
     assert_eq!(talk.sends(), "SCAN 1999");
 }

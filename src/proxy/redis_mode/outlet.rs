@@ -84,12 +84,14 @@ pub struct Outlet<'a> {
     /// What was just read of the upstream. Replies that follow one another in it are written in one go.
     chunk: &'a [u8],
     ready: Range<usize>,
+    /// Requests that came together and are answered together took the same time: the last one.
+    took: (Moment, f64),
 }
 
 impl<'a> Outlet<'a> {
     /// `chunk`: what the conversation is about to be given, if anything.
     pub fn new(client: &'a Stream, owed: &'a mut Owed, tally: &'a Tally, now: Moment, chunk: &'a [u8]) -> Self {
-        Self { client, owed, tally, now, chunk, ready: 0..0 }
+        Self { client, owed, tally, now, chunk, ready: 0..0, took: (now, 0.0) }
     }
 
     /// Writes what is ready. To be called last.
@@ -140,7 +142,10 @@ impl conversation::Outlet for Outlet<'_> {
     }
 
     fn answered(&mut self, asked: Moment) {
-        self.tally.answered(self.now.since(asked));
+        if self.took.0 != asked {
+            self.took = (asked, self.now.since(asked).as_secs_f64());
+        }
+        self.tally.answered(self.took.1);
     }
 
     fn retried(&mut self, why: Retry) {

@@ -23,6 +23,18 @@ pub fn arguments(bytes: &[u8]) -> Arguments<'_> {
     })
 }
 
+/// The first of the [`arguments`], the command's name.
+#[inline]
+pub fn name(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+    match bytes {
+        // The usual case at once.
+        [b'*', b'1'..=b'9', b'\r', b'\n', b'$', length @ b'1'..=b'9', b'\r', b'\n', rest @ ..] => {
+            rest.get(..usize::from(length - b'0')).map(Cow::Borrowed)
+        }
+        _ => arguments(bytes).next(),
+    }
+}
+
 /// See [`arguments`].
 #[derive(Clone, Debug)]
 pub struct Arguments<'a>(Form<'a>);
@@ -140,6 +152,7 @@ mod tests {
     #[track_caller]
     fn assert_says(bytes: &[u8], expected: &[&str]) {
         let said: Vec<String> = arguments(bytes).map(|argument| argument.escape_ascii().to_string()).collect();
+        assert_eq!(name(bytes), arguments(bytes).next(), "{}", bytes.escape_ascii());
         assert_eq!(said, expected, "{}", bytes.escape_ascii());
     }
 

@@ -55,21 +55,25 @@ impl Number {
 
 /// The usual case at once: a number that is not negative, whole, with its `\r\n`. Gives the number and how many bytes it all takes;
 /// nothing where the case is not the usual one, which proves no fault.
-#[inline]
+#[inline(always)]
 pub(super) fn plain(bytes: &[u8]) -> Option<(u64, usize)> {
     /// So many digits cannot overflow.
     const DIGITS_MAX: usize = 12;
-    let mut value = 0;
-    for (at, &byte) in bytes.iter().take(DIGITS_MAX + 1).enumerate() {
+    let (mut value, mut at) = (0, 0);
+    let end = loop {
+        let byte = *bytes.get(at)?;
         let digit = byte.wrapping_sub(b'0');
-        if digit < 10 {
-            value = value * 10 + u64::from(digit);
-            continue;
+        if digit > 9 {
+            break byte;
         }
-        let is_number = at == 1 || (at > 1 && bytes[0] != b'0');
-        return (is_number && byte == b'\r' && bytes.get(at + 1) == Some(&b'\n')).then_some((value, at + 2));
-    }
-    None
+        value = value * 10 + u64::from(digit);
+        at += 1;
+        if at > DIGITS_MAX {
+            return None;
+        }
+    };
+    let is_number = at == 1 || (at > 1 && bytes[0] != b'0');
+    (is_number && end == b'\r' && bytes.get(at + 1) == Some(&b'\n')).then_some((value, at + 2))
 }
 
 #[cfg(test)]

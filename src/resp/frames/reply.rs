@@ -106,6 +106,11 @@ enum Ended {
 impl ReplyScanner {
     /// As [`RequestScanner::scan`](super::RequestScanner::scan).
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
+        if self.is_between()
+            && let Some(length) = usual_line(bytes)
+        {
+            return Ok(Some(length));
+        }
         let mut at = 0;
         while let Some((&byte, behind)) = bytes[at..].split_first() {
             match self.state {
@@ -316,6 +321,17 @@ impl ReplyScanner {
                 self.outside = None;
             }
         }
+    }
+}
+
+/// Most replies to writes, at once: `OK` or a number, whole in `bytes`. Gives how many bytes it takes; nothing where it is something
+/// else.
+#[inline]
+fn usual_line(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'+', b'O', b'K', b'\r', b'\n', ..] => Some(5),
+        [b':', line @ ..] => number::plain(line).map(|(_, used)| 1 + used),
+        _ => None,
     }
 }
 

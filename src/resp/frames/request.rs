@@ -80,8 +80,12 @@ impl RequestScanner {
                 State::Between if byte == b'*' => match number::plain(behind) {
                     Some((count @ 1.., used)) if count <= i32::MAX as u64 => {
                         self.arguments = count as u32;
-                        self.expect_length();
                         at += 1 + used;
+                        at += self.whole_arguments(&bytes[at..]);
+                        if self.arguments == 0 {
+                            return Ok(Some(at));
+                        }
+                        self.expect_length();
                     }
                     _ => {
                         self.begin_line(State::Count);
@@ -150,6 +154,23 @@ impl RequestScanner {
     /// Bytes of the present argument that were announced and are still to come.
     pub fn announced(&self) -> u64 {
         if let State::Body = self.state { self.body } else { 0 }
+    }
+
+    /// Behind the number of arguments: as many of them as `bytes` hold whole and written in the usual way, at once. How many bytes they
+    /// take.
+    #[inline]
+    fn whole_arguments(&mut self, bytes: &[u8]) -> usize {
+        let (mut rest, mut left) = (bytes, self.arguments);
+        while left > 0
+            && let [b'$', line @ ..] = rest
+            && let Some((length, used)) = number::plain(line)
+            && let Some(end) = usize::try_from(length).ok().and_then(|length| length.checked_add(used + 2))
+            && let Some(behind) = line.get(end..)
+        {
+            (rest, left) = (behind, left - 1);
+        }
+        self.arguments = left;
+        bytes.len() - rest.len()
     }
 
     fn begin_line(&mut self, state: State) {
