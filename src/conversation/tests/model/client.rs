@@ -293,6 +293,10 @@ impl Client {
         let number = number_of(words).unwrap_or_default();
         if let Frame::Error(text) = frame {
             assert!(text.contains(&format!("#{number} ")), "{words:?}: {frame:?}");
+            if ledger.lossy {
+                // An error all the same: it promises nothing.
+                return;
+            }
             return self.note(words, number);
         }
         if let (Frame::Null, "BRPOP" | "XREAD") = (frame, &*words[0]) {
