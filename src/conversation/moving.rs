@@ -297,6 +297,11 @@ impl Conversation {
                     (*transaction, self.broken) = (None, false);
                     b"+OK\r\n".to_vec()
                 }
+                (Kind::Multi, transaction @ None) => {
+                    // No server refuses it. Were it refused, a primary elected meanwhile might execute what follows alone.
+                    *transaction = Some(Box::new(Transaction::aborted()));
+                    b"+OK\r\n".to_vec()
+                }
                 (Kind::Exec, transaction @ Some(_)) => {
                     (*transaction, self.broken) = (None, false);
                     format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
