@@ -90,6 +90,11 @@ impl Conversation {
     fn begin_blocking(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &Turn<'_>) {
         (self.id, self.asked_id) = (Id::Unknown, false);
         let blocking = |what| if let What::Client(Command { kind: Kind::Blocking(at), .. }) = what { Some(at) } else { None };
+        // What was asked before one at the front, and not answered, is asked anew.
+        let asked = self.queue.iter().take_while(|one| matches!(one.what, What::Own(Own::ClientId | Own::StreamEnd))).count();
+        if self.queue.get(asked).is_some_and(|front| front.stage == Stage::Waiting && blocking(front.what).is_some()) {
+            self.queue.drop_first(asked);
+        }
         let waits = |is: &dyn Fn(What) -> bool| self.queue.iter().any(|one| one.stage == Stage::Waiting && is(one.what));
         self.asked_id = waits(&|what| blocking(what).is_some());
         if self.asked_id && !waits(&|what| what == What::Own(Own::ClientId)) {

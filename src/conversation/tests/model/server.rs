@@ -287,7 +287,8 @@ impl Link {
 
     fn exec(&mut self, number: Option<u32>, server: &mut Server, ledger: &mut Ledger, now: Moment) {
         if self.multi.is_none() {
-            return self.out(&format!("-{NO_MULTI}\r\n"));
+            self.out(&format!("-{NO_MULTI}\r\n"));
+            return self.outcome(number.into_iter().collect(), false);
         }
         let touched = self.touched;
         let multi = self.end_multi();

@@ -85,7 +85,7 @@ pub struct World {
     /// Acknowledged writes that a failover nobody planned has lost.
     pub lost: Vec<u32>,
     pushed: u32,
-    ended: bool,
+    pub ended: bool,
     /// Something else than planned failovers has happened: what a blocked pop was given may be lost.
     pub rough: bool,
     /// It ended in the middle of a request: it wants no answers.
