@@ -111,6 +111,10 @@ impl Coordinator {
                 Woken::Time => self.group.refresh(now),
             }
             self.carry_out(now);
+            if self.group.primary().is_none() {
+                // Who waits is told why, as it stands now.
+                self.publish();
+            }
             self.order_due_round(now);
             self.set_pace(now);
             self.vouch(now);

@@ -217,6 +217,8 @@ impl Group {
         let (cause, why) = self.lost.take()?;
         self.epoch += 1;
         self.seat = Seat::Vacant { since: now };
+        // Until the rules have looked at those that are left; what they said of an earlier outage says nothing about this one.
+        self.vacancy = (Empty::Nobody, why.clone());
         self.unvouched = false;
         if let Some(place) = self.place(&by).filter(|_| cause != Cause::Down) {
             // What it said while it was the primary does not count towards `rise`.

@@ -12,7 +12,7 @@ use crate::route::Moment;
 /// Connects under way at once, for each worker and group. In redis mode what was held counts until it is answered.
 const CONNECTS_MAX: usize = 64;
 
-/// One of [`CONNECTS_MAX`] places. The next in the queue has it when this is dropped.
+/// One of `CONNECTS_MAX` places. The next in the queue has it when this is dropped.
 pub struct Slot(Rc<Lanes>);
 
 impl Slot {
