@@ -32,6 +32,7 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod verdicts;
 
 pub use scripts::Scripts;
 
