@@ -26,7 +26,7 @@ impl Conversation {
         turn.scripts.enter(epoch);
         if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
-            self.foreign_cursors = std::mem::take(&mut self.cursors);
+            self.estrange_cursors();
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
         (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
