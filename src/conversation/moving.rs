@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::course::Doubt;
-use super::remembered::{Bytes, changes_connection, request};
+use super::remembered::{Bytes, Effect, changes_connection, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::Transaction;
@@ -48,16 +48,6 @@ impl Conversation {
             self.queue.put_first(&prelude, turn.now);
         }
         self.emit(turn);
-    }
-
-    pub(super) fn settle(&mut self, index: usize, reply: Vec<u8>) {
-        self.settled.insert(self.queue.sequence(index), reply);
-        self.queue.set(index, Stage::Settled);
-        if self.queue.is_open() && index + 1 == self.queue.len() {
-            // The rest of it is still to come.
-            self.swallowing = true;
-            self.queue.abandon_open();
-        }
     }
 
     /// Scripts that requests in the queue or in the transaction name by digest.
@@ -298,6 +288,11 @@ impl Conversation {
             }
             let reply = match (command.kind, &mut self.transaction) {
                 (Kind::Quit, _) => break,
+                (Kind::Reset, transaction) => {
+                    (*transaction, self.broken) = (None, false);
+                    self.remember(Effect::Reset);
+                    b"+RESET\r\n".to_vec()
+                }
                 (Kind::Discard, transaction @ Some(_)) => {
                     (*transaction, self.broken) = (None, false);
                     b"+OK\r\n".to_vec()
