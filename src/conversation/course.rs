@@ -110,6 +110,12 @@ impl Conversation {
     }
 
     /// The present server gave it.
+    /// What the server before gave means nothing to the next one, nor to the one after that.
+    pub(super) fn estrange_cursors(&mut self) {
+        self.foreign_cursors.append(&mut self.cursors);
+        self.foreign_cursors.drain(..self.foreign_cursors.len().saturating_sub(CURSORS_MAX));
+    }
+
     fn note_cursor(&mut self, cursor: &[u8]) {
         self.foreign_cursors.retain(|foreign| **foreign != *cursor);
         if *cursor != *b"0" {

@@ -95,6 +95,8 @@ pub struct Ledger {
     pub asked_from: BTreeMap<u32, u32>,
     /// Requests were refused that a server may have executed already, behind another one.
     pub refused: bool,
+    /// A server that refused takes writes again: behind a refused request others may be executed before it is asked again.
+    pub overtaken: bool,
     /// Data may have been lost: what is old or missing is no fault any more.
     pub lossy: bool,
 }

@@ -17,6 +17,7 @@ impl World {
         if self.may_fail_over() {
             let next = self.primary().successor(0);
             let here = self.servers.len() - 1;
+            self.ledger.overtaken |= self.link.is_some() && (self.primary().lonely || self.primary().loading);
             self.primary().replica = true;
             (self.primary().lonely, self.primary().loading) = (false, false);
             self.servers.push(next);

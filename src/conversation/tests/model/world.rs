@@ -162,8 +162,14 @@ impl World {
                     self.turn(|conversation, turn| conversation.refuse("no primary", turn));
                 }
             }
-            Event::Loading(loading) => self.primary().loading = loading,
-            Event::Lonely(lonely) => self.primary().lonely = lonely,
+            Event::Loading(loading) => {
+                self.ledger.overtaken |= self.link.is_some() && self.primary().loading;
+                self.primary().loading = loading;
+            }
+            Event::Lonely(lonely) => {
+                self.ledger.overtaken |= self.link.is_some() && self.primary().lonely;
+                self.primary().lonely = lonely;
+            }
             Event::Unblock => {
                 let id = self.conversation.blocked_as();
                 if let (Some(link), true) = (&mut self.link, self.draining && id.is_some()) {
