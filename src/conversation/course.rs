@@ -71,6 +71,15 @@ impl Conversation {
         let Some(request) = self.queue.get(index).copied() else { return Ok(Course::Pass(Role::Push)) };
         match request.what {
             // Not the first: it is asked again with what was refused before it.
+            What::Own(Own::StreamEnd) if self.doubt.is_some() => match blocking::stream_end(frame) {
+                Err(()) if may_wait => Ok(Course::More),
+                // The server is not believed, but it is the one that a command behind it may have begun to read from.
+                Ok(Some(end)) => {
+                    self.stream_ends.push(Some(end));
+                    Ok(Course::Swallow(Role::Kept(Stage::Settled)))
+                }
+                Ok(None) | Err(()) => Ok(Course::Swallow(Role::Kept(Stage::Again))),
+            },
             What::Own(_) if self.doubt.is_some() => Ok(Course::Swallow(Role::Kept(Stage::Again))),
             What::Own(own) => self.own_course(own, frame, may_wait, turn.scripts),
             What::Client(_) if first == b'-' && may_wait => Ok(Course::More),
@@ -101,6 +110,12 @@ impl Conversation {
     }
 
     /// The present server gave it.
+    /// What the server before gave means nothing to the next one, nor to the one after that.
+    pub(super) fn estrange_cursors(&mut self) {
+        self.foreign_cursors.append(&mut self.cursors);
+        self.foreign_cursors.drain(..self.foreign_cursors.len().saturating_sub(CURSORS_MAX));
+    }
+
     fn note_cursor(&mut self, cursor: &[u8]) {
         self.foreign_cursors.retain(|foreign| **foreign != *cursor);
         if *cursor != *b"0" {

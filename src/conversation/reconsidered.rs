@@ -20,6 +20,17 @@ impl Conversation {
         self.intake.broken = intake.broken;
     }
 
+    /// The request at `index` is answered by mainstay, in its turn.
+    pub(super) fn settle(&mut self, index: usize, reply: Vec<u8>) {
+        self.settled.insert(self.queue.sequence(index), reply);
+        self.queue.set(index, Stage::Settled);
+        if self.queue.is_open() && index + 1 == self.queue.len() {
+            // The rest of it is still to come.
+            self.swallowing = true;
+            self.queue.abandon_open();
+        }
+    }
+
     /// Answers it here.
     pub(super) fn reconsider(&mut self) {
         // Answered here since its MULTI, and its EXEC has not come yet: what waits was asked before it.

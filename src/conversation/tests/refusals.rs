@@ -172,6 +172,21 @@ fn a_cursor_of_another_server_is_refused() {
     talk.answers("*2\r\n$2\r\n23\r\n*0\r\n");
     talk.say("SCAN 23; SCAN 17");
     assert_eq!(talk.sends(), "SCAN 23");
+    let mut talk = Talk::attached();
+    talk.say("SCAN 0");
+    talk.sends();
+    talk.answers("*2\r\n$2\r\n17\r\n*0\r\n");
+    for _ in 0..3 {
+        talk.say("GET a");
+        talk.sends();
+        talk.lost().expect("a read");
+        talk.move_on();
+        talk.sends();
+        talk.answers("$1\r\n1\r\n");
+    }
+    talk.hears();
+    talk.say("SCAN 17");
+    assert!(talk.hears().starts_with("-ERR mainstay: the primary changed and cursors do not move"), "after several moves");
 }
 
 #[test]
@@ -179,7 +194,9 @@ fn after_the_window_requests_are_refused_and_the_connection_lives() {
     let mut talk = Talk::new();
     talk.say("SET a 1; MULTI; SET b 1; EXEC");
     talk.turn(|conversation, turn| conversation.refuse("no primary", turn));
-    assert_eq!(talk.hears(), "-MASTERDOWN mainstay: no primary\r\n".repeat(4));
+    let refusal = "-MASTERDOWN mainstay: no primary\r\n";
+    let abort = "-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: no primary\r\n";
+    assert_eq!(talk.hears(), format!("{refusal}+OK\r\n{refusal}{abort}"));
     assert!(!talk.conversation.wants_upstream() && !talk.conversation.is_over());
     talk.say("SET a 1");
     talk.attach();
@@ -249,4 +266,19 @@ fn exec_without_multi_does_not_forget_what_is_watched() {
     talk.hears();
     talk.say("MULTI; SET a 1; EXEC");
     assert_eq!(talk.hears(), "+OK\r\n+QUEUED\r\n*-1\r\n");
+}
+
+#[test]
+fn reset_needs_no_primary_when_the_window_ends() {
+    let mut talk = Talk::attached();
+    talk.say("SELECT 2; WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("MULTI; RESET; GET a");
+    talk.hears();
+    talk.turn(|conversation, turn| conversation.refuse("none", turn));
+    talk.say("GET b");
+    talk.move_on();
+    assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("GET b", "+RESET\r\n-MASTERDOWN mainstay: none\r\n"));
 }

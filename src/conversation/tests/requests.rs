@@ -135,6 +135,18 @@ fn a_protocol_error_in_the_middle_of_a_large_request_is_told_too() {
 }
 
 #[test]
+fn what_is_blocked_outlives_any_number_of_primaries() {
+    let mut talk = Talk::attached();
+    talk.say("BRPOP q 0");
+    for _ in 0..10 {
+        talk.sends();
+        talk.answers(":77\r\n");
+        talk.lost().expect("it only waits");
+        talk.move_on();
+    }
+}
+
+#[test]
 fn cursors_are_remembered_in_bounds() {
     let mut talk = Talk::attached();
     assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));

@@ -89,10 +89,14 @@ pub struct Ledger {
     pub ends: BTreeMap<u32, Option<Moment>>,
     /// Where a stream stood when it was first read from its end.
     pub read_from: BTreeMap<u32, u32>,
+    /// It was asked where a stream stood, and refused.
+    pub end_refused: bool,
     /// Where it stood when the client had asked.
     pub asked_from: BTreeMap<u32, u32>,
     /// Requests were refused that a server may have executed already, behind another one.
     pub refused: bool,
+    /// A server that refused takes writes again: behind a refused request others may be executed before it is asked again.
+    pub overtaken: bool,
     /// Data may have been lost: what is old or missing is no fault any more.
     pub lossy: bool,
 }

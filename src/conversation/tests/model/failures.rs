@@ -17,6 +17,7 @@ impl World {
         if self.may_fail_over() {
             let next = self.primary().successor(0);
             let here = self.servers.len() - 1;
+            self.ledger.overtaken |= self.link.is_some() && (self.primary().lonely || self.primary().loading);
             self.primary().replica = true;
             (self.primary().lonely, self.primary().loading) = (false, false);
             self.servers.push(next);
@@ -54,8 +55,12 @@ impl World {
     pub(super) fn forgive(&mut self, server: usize) {
         if let [_, new, ..] = &self.servers[server..] {
             let gone = self.servers[server].data.log.iter().filter(|number| !new.data.log.contains(number));
+            // Its reply had begun to come.
+            let begun = self.client.asked.front().filter(|_| self.client.is_in_frame()).and_then(|asked| asked.number);
             let was_said = |number: &&u32| {
-                self.client.acknowledged.contains(number) || self.ledger.fates.get(number) == Some(&Fate::Executed)
+                begun == Some(**number)
+                    || self.client.acknowledged.contains(number)
+                    || self.ledger.fates.get(number) == Some(&Fate::Executed)
             };
             self.lost.extend(gone.filter(was_said));
         }
@@ -79,6 +84,7 @@ impl World {
             return;
         }
         let big = self.excuses.big;
+        self.losses += u32::from(left == Departure::Gone);
         match self.turn(|conversation, turn| conversation.withdraw(left, turn)) {
             Ok(Withdrawn::Drop) => self.drop_link(),
             Ok(Withdrawn::Drain) => self.draining = true,

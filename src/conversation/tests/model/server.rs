@@ -54,6 +54,8 @@ struct Outcome {
     end: usize,
     numbers: Vec<u32>,
     executed: bool,
+    /// It reads a stream from here.
+    reads_from: Option<(u32, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +128,9 @@ impl Link {
     pub fn settle_told(&mut self, ledger: &mut Ledger) {
         while self.outcomes.front().is_some_and(|outcome| outcome.end <= self.told) {
             let outcome = self.outcomes.pop_front().expect("there is one");
+            if let Some((number, from)) = outcome.reads_from {
+                ledger.read_from.entry(number).or_insert(from);
+            }
             if outcome.executed {
                 ledger.fates.extend(outcome.numbers.iter().map(|number| (*number, Fate::Executed)));
             }
@@ -138,7 +143,13 @@ impl Link {
     }
 
     pub(super) fn outcome(&mut self, numbers: Vec<u32>, executed: bool) {
-        self.outcomes.push_back(Outcome { end: self.made, numbers, executed });
+        self.outcomes.push_back(Outcome { end: self.made, numbers, executed, reads_from: None });
+    }
+
+    /// What mainstay asked before it has told where that stands, once it has heard it.
+    pub(super) fn reads_from(&mut self, number: u32, from: u32) {
+        let (end, numbers) = (self.made, Vec::new());
+        self.outcomes.push_back(Outcome { end, numbers, executed: false, reads_from: Some((number, from)) });
     }
 
     fn next_request(&mut self) -> Option<Vec<String>> {
@@ -236,6 +247,7 @@ impl Link {
         } else {
             None
         };
+        ledger.end_refused |= refusal.is_some() && name == "XREVRANGE";
         match (refusal, &mut self.multi, &*name) {
             (Some(why), Some(_), "EXEC") => {
                 let queued = self.end_multi().queued;
@@ -275,7 +287,8 @@ impl Link {
 
     fn exec(&mut self, number: Option<u32>, server: &mut Server, ledger: &mut Ledger, now: Moment) {
         if self.multi.is_none() {
-            return self.out(&format!("-{NO_MULTI}\r\n"));
+            self.out(&format!("-{NO_MULTI}\r\n"));
+            return self.outcome(number.into_iter().collect(), false);
         }
         let touched = self.touched;
         let multi = self.end_multi();

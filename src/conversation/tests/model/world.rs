@@ -79,13 +79,13 @@ pub struct World {
     pub route: Option<usize>,
     pub epoch: u64,
     pub draining: bool,
-    losses: u32,
+    pub losses: u32,
     now: Moment,
     pub closed: Option<Close>,
     /// Acknowledged writes that a failover nobody planned has lost.
     pub lost: Vec<u32>,
     pushed: u32,
-    ended: bool,
+    pub ended: bool,
     /// Something else than planned failovers has happened: what a blocked pop was given may be lost.
     pub rough: bool,
     /// It ended in the middle of a request: it wants no answers.
@@ -162,8 +162,14 @@ impl World {
                     self.turn(|conversation, turn| conversation.refuse("no primary", turn));
                 }
             }
-            Event::Loading(loading) => self.primary().loading = loading,
-            Event::Lonely(lonely) => self.primary().lonely = lonely,
+            Event::Loading(loading) => {
+                self.ledger.overtaken |= self.link.is_some() && self.primary().loading;
+                self.primary().loading = loading;
+            }
+            Event::Lonely(lonely) => {
+                self.ledger.overtaken |= self.link.is_some() && self.primary().lonely;
+                self.primary().lonely = lonely;
+            }
             Event::Unblock => {
                 let id = self.conversation.blocked_as();
                 if let (Some(link), true) = (&mut self.link, self.draining && id.is_some()) {
@@ -298,7 +304,7 @@ impl World {
     }
 
     pub(super) fn lose(&mut self) {
-        self.losses += 1;
+        self.losses += u32::from(!self.conversation.is_blocked());
         // A server that was demoted has answered, before it closes.
         self.rough |= self.link.as_ref().is_some_and(|link| !link.closing || link.has_output());
         match self.turn(Conversation::upstream_lost) {
