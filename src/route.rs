@@ -153,6 +153,9 @@ pub struct GroupLink {
     /// meanwhile, from this very moment and not from the next route: a client that comes back at once must not meet the demoted
     /// server a second time. Established sessions go on.
     pub suspected: Arc<AtomicBool>,
+    /// When the last check of the primary began that left it the primary, in microseconds of [`Moment`]. Stored after the epoch was let
+    /// pass, where it does: who reads this first and the fence then knows that nothing changed.
+    pub looked: Arc<AtomicU64>,
     /// Told after each acknowledgement on the fence.
     pub acknowledged: Arc<Notify>,
     /// Bounded; a hint that does not fit is dropped, another one is already waiting.

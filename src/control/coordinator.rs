@@ -180,11 +180,8 @@ impl Coordinator {
                 self.group.check_ended(&report.backend, started, &outcome, now);
                 // First, as a suspicion that is lowered under the same epoch says that the primary is still the primary.
                 self.carry_out(now);
-                let of_primary = self.group.primary() == Some(&report.backend);
-                if of_primary && self.suspect.is_some_and(|since| started >= since) {
-                    self.clear_suspicion();
-                }
-                if of_primary {
+                if self.group.primary() == Some(&report.backend) {
+                    self.looked(started);
                     self.publish();
                 }
             }

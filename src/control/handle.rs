@@ -77,6 +77,7 @@ pub fn spawn(
         route,
         fence: Arc::new(Fence::new(epoch, workers)),
         suspected: Arc::new(AtomicBool::new(false)),
+        looked: Arc::new(AtomicU64::new(0)),
         acknowledged: Arc::new(Notify::new()),
         hints: hint_sender,
         held_bytes: Arc::new(AtomicU64::new(0)),

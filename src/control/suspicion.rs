@@ -24,6 +24,14 @@ impl Coordinator {
         }
     }
 
+    /// A check of the primary that began then has ended, and it is still the primary.
+    pub(super) fn looked(&mut self, started: Moment) {
+        self.link.looked.fetch_max(started.as_micros(), Ordering::SeqCst);
+        if self.suspect.is_some_and(|since| started >= since) {
+            self.clear_suspicion();
+        }
+    }
+
     /// Lets new sessions in again; workers look at their queues when the route is published, changed or not.
     pub(super) fn clear_suspicion(&mut self) {
         self.suspect = None;

@@ -185,6 +185,22 @@ fn a_refusal_that_proves_nothing_about_the_primary_is_passed_on() {
 }
 
 #[test]
+fn a_hundred_clients_refused_at_once_hear_it_as_soon_as_one_would() {
+    let server = Redis::start(&["min-replicas-to-write 1"]);
+    let mainstay = redis_mode([&server]).hold("window = \"1h\"").start_on(&server);
+    let mut clients: Vec<_> = (0..100).map(|_| mainstay.client()).collect();
+    for _ in 0..3 {
+        let begun = std::time::Instant::now();
+        clients.iter_mut().for_each(|client| send(client, &["SET", "k", "v"]));
+        for client in &mut clients {
+            let refused = client.reply(PATIENCE).expect("the session stands");
+            assert!(refused.text().starts_with("NOREPLICAS"), "{refused:?}");
+        }
+        assert!(begun.elapsed() < ms(3000), "each waited for a look of its own: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
 fn monitor_passes_bytes_from_then_on_and_is_cut_at_a_failover() {
     let family = Redis::family(1);
     let mainstay = redis_mode(&family).start_on(&family[0]);

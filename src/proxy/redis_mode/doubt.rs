@@ -1,53 +1,40 @@
 //! A server refused a request as one does that is no primary any more. Is it one? Control is asked, and until it has looked the refusal is
 //! withheld: either the epoch passes, and the request is asked again, or nothing changes, and the refusal is passed on.
+//!
+//! One look settles every doubt that is older, of whatever session: a thousand sessions may doubt at once.
+
+use std::sync::atomic::Ordering;
 
 use crate::proxy::lanes::Lanes;
 use crate::route::{Epoch, Moment, Noticed};
 
-/// Since when, and what control knows of it.
+/// Since when, and whether control was told.
 pub struct Doubt {
     code: &'static str,
     since: Moment,
-    told: Told,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// It was told of something else just before: told on the next tick.
-    NotYet,
-    /// It looks into it. A check that ended well clears the suspicion.
-    Looks,
-    /// It was looking into something already, with a check that may have begun before the refusal: that proves nothing, it must look
-    /// again.
-    LooksAlready,
+    told: bool,
 }
 
 impl Doubt {
     /// The refusal's error code.
     pub fn new(code: &'static str, since: Moment) -> Self {
-        Self { code, since, told: Told::NotYet }
+        Self { code, since, told: false }
     }
 
     /// Is it settled that the primary stays? Never longer in doubt than a client may be held.
     pub fn is_settled(&mut self, lanes: &Lanes, epoch: Epoch, now: Moment) -> bool {
-        // In this order: control lowers a suspicion after it has let the epoch pass.
-        let suspected = lanes.is_suspected();
+        // In this order: control says that it has looked after it has let the epoch pass.
+        let looked = lanes.link.looked.load(Ordering::SeqCst);
         if lanes.link.fence.epoch() != epoch {
             // It passed; the lanes are about to say so.
             return false;
         }
-        if now >= self.since + lanes.hold_window() {
+        // A check that began before the refusal proves nothing.
+        if looked > self.since.as_micros() || now >= self.since + lanes.hold_window() {
             return true;
         }
-        if self.told != Told::NotYet && !suspected {
-            if self.told == Told::Looks {
-                return true;
-            }
-            self.told = Told::NotYet;
-        }
-        if self.told == Told::NotYet && lanes.hint(epoch, Noticed::Error(self.code)) {
-            self.told = if suspected { Told::LooksAlready } else { Told::Looks };
-        }
+        // Where it was told of something else just before: again on the next tick.
+        self.told = self.told || lanes.hint(epoch, Noticed::Error(self.code));
         false
     }
 }
