@@ -18,7 +18,7 @@ use crate::route::Moment;
 /// What was sent and not answered is kept up to this; beyond it the oldest cannot be asked again.
 pub(super) const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// Requests without a reply. A client that sends on and on without a reply is closed.
-pub(super) const REQUESTS_MAX: usize = 1 << 18;
+pub(super) const REQUESTS_MAX: usize = 1 << 20;
 /// Where sequence numbers start: replayed requests come before what was first asked.
 const FIRST_SEQUENCE: u64 = 1 << 32;
 

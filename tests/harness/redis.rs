@@ -106,7 +106,8 @@ impl Redis {
 
     /// A field of INFO.
     pub fn info(&self, field: &str) -> String {
-        let info = self.command(&["INFO", "everything"]).text();
+        // Promoted by Sentinel, a server ends its connections once, this one perhaps.
+        let info = self.client().ask(&["INFO", "everything"]).unwrap_or_else(|_| self.command(&["INFO", "everything"])).text();
         let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         value.unwrap_or_default().trim().to_owned()
     }
