@@ -10,7 +10,8 @@ use super::{Close, Conversation, Fault, Link, Turn, blocking};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::arguments;
 
-/// A command that changes the connection is taken whole: it may be this large.
+/// A command that changes the connection is taken whole: it may be this large. So may those together that are not answered yet, before
+/// the client is left waiting.
 const STATE_BYTES_MAX: usize = 1024 * 1024;
 /// The names of a connection's subscriptions together.
 const SUBSCRIPTION_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -90,7 +91,8 @@ impl Conversation {
 
     /// There is room for more of the client.
     pub fn accepts(&self) -> bool {
-        !self.client_ended && self.failure.is_none() && !self.over && self.queue.unsent() < UNSENT_BYTES_MAX && !self.is_opaque()
+        let goes_on = !self.client_ended && self.failure.is_none() && !self.over && !self.is_opaque();
+        goes_on && self.queue.unsent() < UNSENT_BYTES_MAX && self.effects.bytes() < STATE_BYTES_MAX
     }
 
     fn take_last(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
@@ -191,7 +193,7 @@ impl Conversation {
         }
         self.note_write(command);
         if let Some(effect) = effect_of(command.kind, &words) {
-            self.effects.push_back((self.queue.next_sequence(), effect));
+            self.effects.push(self.queue.next_sequence(), effect);
         }
         self.queue.push(What::Client(command), goes_alone(command.kind), turn.now);
     }

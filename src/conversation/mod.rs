@@ -19,6 +19,7 @@
 
 mod blocking;
 mod course;
+mod effects;
 mod intake;
 mod moving;
 mod queue;
@@ -31,15 +32,17 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod verdicts;
 
 pub use scripts::Scripts;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::resp::command::{Command, Commands, Kind};
 use crate::resp::frames::{ReplyScanner, RequestScanner};
 use crate::route::{Epoch, Moment};
 use course::Doubt;
+use effects::Effects;
 use intake::Intake;
 use queue::Queue;
 use remembered::{Bytes, Effect, Remembered};
@@ -191,8 +194,8 @@ pub struct Conversation {
     queue: Queue,
     /// Replies that are known and wait for their turn, by sequence number.
     settled: BTreeMap<u64, Vec<u8>>,
-    /// What changes when a request succeeds, by sequence number.
-    effects: VecDeque<(u64, Effect)>,
+    /// What changes when a request succeeds.
+    effects: Effects,
 
     // The upstream.
     link: Link,
@@ -331,7 +334,7 @@ impl Conversation {
         if self.holding.is_empty() {
             self.holding = Vec::new();
         }
-        self.effects.shrink_to_fit();
+        self.effects.shrink();
     }
 
     fn speaks_resp3(&self) -> bool {
@@ -344,17 +347,7 @@ impl Conversation {
 
     /// The effect of the first request, if it has one.
     fn take_effect(&mut self) -> Option<Effect> {
-        let first = self.queue.sequence(0);
-        while let Some((sequence, _)) = self.effects.front() {
-            if *sequence > first {
-                return None;
-            }
-            let (sequence, effect) = self.effects.pop_front()?;
-            if sequence == first {
-                return Some(effect);
-            }
-        }
-        None
+        self.effects.take(self.queue.sequence(0))
     }
 
     /// A new request is answered by mainstay, in its turn.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::course::Doubt;
-use super::remembered::{Bytes, Effect, changes_connection, request};
+use super::remembered::{Bytes, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::Transaction;
-use super::{Close, Conversation, Id, Link, Next, Retry, Scripts, Turn, Withdrawn, blocking};
+use super::{Close, Conversation, Id, Link, Retry, Scripts, Turn, Withdrawn, blocking};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::{ReplyScanner, arguments};
 use crate::route::{Departure, Epoch};
@@ -26,7 +26,7 @@ impl Conversation {
         turn.scripts.enter(epoch);
         if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
-            self.estrange_cursors();
+            self.foreign_cursors = std::mem::take(&mut self.cursors);
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
         (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
@@ -48,6 +48,16 @@ impl Conversation {
             self.queue.put_first(&prelude, turn.now);
         }
         self.emit(turn);
+    }
+
+    pub(super) fn settle(&mut self, index: usize, reply: Vec<u8>) {
+        self.settled.insert(self.queue.sequence(index), reply);
+        self.queue.set(index, Stage::Settled);
+        if self.queue.is_open() && index + 1 == self.queue.len() {
+            // The rest of it is still to come.
+            self.swallowing = true;
+            self.queue.abandon_open();
+        }
     }
 
     /// Scripts that requests in the queue or in the transaction name by digest.
@@ -222,97 +232,6 @@ impl Conversation {
         self.foresee_nil();
         self.emit(turn);
         Ok(())
-    }
-
-    /// The primary did not change: what was withheld is passed on.
-    pub fn primary_stays(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
-        if let Some(doubt) = &mut self.doubt {
-            doubt.stays = true;
-            // In the middle of a push nothing may go between, and the connection is still needed for its rest.
-            if self.queue.awaited().is_none() && !matches!(self.frame, Frame::Passing(_)) {
-                return self.believe(turn);
-            }
-        }
-        Ok(Next::Continue)
-    }
-
-    /// Nothing is awaited, and the primary is the same: refusals are the replies, and what was not believed is asked again. On another
-    /// connection, where this one has gone ahead: it has selected another database, is in a transaction, or has a part of a request.
-    pub(super) fn believe(&mut self, turn: &mut Turn<'_>) -> Result<Next, Close> {
-        self.doubt = None;
-        let (mut is_ahead, mut in_multi_again) = (self.queue.is_within_request(), false);
-        for index in 0..self.queue.len() {
-            let Some(request) = self.queue.get(index).copied() else { break };
-            match (request.stage, request.what) {
-                (Stage::Again, What::Client(Command { kind: Kind::Multi, .. })) => (is_ahead, in_multi_again) = (true, true),
-                (Stage::Again, What::Client(command)) => {
-                    is_ahead |= changes_connection(command.kind) || matches!(command.kind, Kind::Exec | Kind::Discard);
-                    in_multi_again &= !matches!(command.kind, Kind::Exec | Kind::Discard);
-                }
-                // A transaction is asked again as a whole.
-                (Stage::Refused, What::Client(command)) if in_multi_again => in_multi_again = command.kind != Kind::Exec,
-                (Stage::Refused, what) => {
-                    self.queue.set(index, Stage::Settled);
-                    if let (What::Client(command), Some(transaction)) = (what, &mut self.transaction) {
-                        transaction.dirty = true;
-                        if command.kind == Kind::Exec {
-                            (self.transaction, self.watching, self.broken) = (None, false, false);
-                            // What was queued before it belongs to nothing any more.
-                            self.believe_queued(index);
-                        }
-                    }
-                }
-                (Stage::Waiting | Stage::Sent | Stage::Settled | Stage::Again, _) => {}
-            }
-        }
-        if is_ahead {
-            return self.detach(turn).map(|()| Next::DropUpstream(None));
-        }
-        self.queue.rewind();
-        self.emit(turn);
-        Ok(Next::Continue)
-    }
-
-    /// Answers everything that waits with `-MASTERDOWN mainstay: {why}`.
-    pub fn refuse(&mut self, why: &str, turn: &mut Turn<'_>) {
-        let why: String = why.chars().filter(|character| !character.is_control()).collect();
-        self.queue.rewind();
-        for index in 0..self.queue.len() {
-            let Some(request) = self.queue.get(index).copied() else { break };
-            let What::Client(command) = request.what else {
-                self.settle(index, Vec::new());
-                continue;
-            };
-            if request.stage == Stage::Settled {
-                continue;
-            }
-            let reply = match (command.kind, &mut self.transaction) {
-                (Kind::Quit, _) => break,
-                (Kind::Reset, transaction) => {
-                    (*transaction, self.broken) = (None, false);
-                    self.remember(Effect::Reset);
-                    b"+RESET\r\n".to_vec()
-                }
-                (Kind::Discard, transaction @ Some(_)) => {
-                    (*transaction, self.broken) = (None, false);
-                    b"+OK\r\n".to_vec()
-                }
-                (Kind::Exec, transaction @ Some(_)) => {
-                    (*transaction, self.broken) = (None, false);
-                    format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
-                }
-                (_, Some(transaction)) => {
-                    transaction.dirty = true;
-                    format!("-MASTERDOWN mainstay: {why}\r\n").into_bytes()
-                }
-                (_, None) => format!("-MASTERDOWN mainstay: {why}\r\n").into_bytes(),
-            };
-            self.settle(index, reply);
-        }
-        self.swallowing |= self.queue.is_open();
-        self.queue.abandon_open();
-        self.intake.in_multi = self.transaction.is_some();
-        self.emit(turn);
     }
 
     /// What is in flight is nothing but a blocking command.

@@ -31,6 +31,24 @@ pub(super) enum Effect {
     Reset,
 }
 
+impl Effect {
+    /// Bytes of the arguments that it keeps.
+    pub(super) fn len(&self) -> usize {
+        let all = |words: &[Bytes]| words.iter().map(|word| word.len()).sum();
+        match self {
+            Self::Hello { login, name, .. } => {
+                login.as_ref().map_or(0, |Login(words)| all(words)) + name.as_ref().map_or(0, |name| name.len())
+            }
+            Self::Login(Login(words)) | Self::Tracking(words) | Self::Subscribe(_, words) | Self::Unsubscribe(_, words) => {
+                all(words)
+            }
+            Self::Select(word) | Self::Name(word) | Self::NoEvict(word) | Self::NoTouch(word) => word.len(),
+            Self::Info(key, value) => key.len() + value.len(),
+            Self::Reset => 0,
+        }
+    }
+}
+
 /// The arguments behind `AUTH`.
 #[derive(Clone)]
 pub(super) struct Login(pub Vec<Bytes>);

@@ -213,10 +213,10 @@ impl Conversation {
     /// One for each name; without names one for each subscription, and one where there is none.
     fn confirmations_expected(&self) -> usize {
         let count = |channels| self.state.as_ref().map_or(0, |state| state.count(channels));
-        match (self.queue.get(0).map(|request| request.what), self.effects.front()) {
+        match (self.queue.get(0).map(|request| request.what), self.effects.first()) {
             (Some(What::Own(Own::Subscriptions(channels))), _) => count(channels),
-            (_, Some((_, Effect::Unsubscribe(channels, names)))) if names.is_empty() => count(*channels).max(1),
-            (_, Some((_, Effect::Subscribe(_, names) | Effect::Unsubscribe(_, names)))) => names.len(),
+            (_, Some(Effect::Unsubscribe(channels, names))) if names.is_empty() => count(*channels).max(1),
+            (_, Some(Effect::Subscribe(_, names) | Effect::Unsubscribe(_, names))) => names.len(),
             _ => 1,
         }
     }

@@ -38,6 +38,11 @@ pub(super) enum Ghost {
 }
 
 impl Transaction {
+    /// One that EXEC will abort.
+    pub(super) fn aborted() -> Self {
+        Self { dirty: true, ..Self::default() }
+    }
+
     /// A command was queued; None where its bytes are gone.
     pub(super) fn queue(&mut self, command: Option<&[u8]>) {
         match command {

@@ -103,6 +103,10 @@ impl Dialogue {
             if present.lanes.is_stopping() {
                 return Err(End::Closed(CloseReason::Drain));
             }
+            if self.is_blocked_unread() && self.client.peer_has_closed() {
+                // What it would be given nobody would take, and what it sent behind that must not be executed.
+                return Err(End::Closed(CloseReason::Client));
+            }
             moved |= self.hear_upstream(cx, present, scratch);
             moved |= self.hear_client(cx, present, scratch)?;
             if self.ending.is_none() {

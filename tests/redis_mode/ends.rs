@@ -36,6 +36,23 @@ fn a_blocked_client_that_leaves_takes_nothing_with_it() {
 }
 
 #[test]
+fn a_blocked_client_that_leaves_with_much_behind_its_request_takes_nothing_with_it_and_has_none_of_it_executed() {
+    let server = Redis::start(&[]);
+    let mainstay = redis_mode([&server]).start_on(&server);
+    let mut worker = mainstay.client();
+    send(&mut worker, &["BRPOP", "jobs", "0"]);
+    // More than mainstay reads of it meanwhile, so that its end stays behind the rest.
+    send(&mut worker, &["SET", "a", &"v".repeat(30_000)]);
+    worker.send(&client::command(&["SET", "b", &"v".repeat(30_000)]).repeat(10)).expect("it stands");
+    wait_until(PATIENCE, "it is blocked", || server.info("blocked_clients") == "1");
+    drop(worker);
+    wait_until(PATIENCE, "the server knows that it has left", || server.info("blocked_clients") == "0");
+    server.command(&["LPUSH", "jobs", "one"]);
+    assert_eq!(server.command(&["LLEN", "jobs"]), Reply::Int(1));
+    assert_eq!(server.command(&["EXISTS", "a", "b"]), Reply::Int(0));
+}
+
+#[test]
 fn quit_is_answered_and_the_connection_closed() {
     let server = Redis::start(&[]);
     let mainstay = redis_mode([&server]).start_on(&server);

@@ -134,6 +134,23 @@ fn a_doubt_does_not_end_in_the_middle_of_a_push() {
 }
 
 #[test]
+fn a_client_that_renames_itself_faster_than_it_is_answered_is_left_waiting() {
+    let mut talk = Talk::attached();
+    let name = "n".repeat(60_000);
+    let mut asked = 0;
+    while talk.conversation.accepts() {
+        talk.say(&format!("CLIENT SETNAME {name}"));
+        talk.sends();
+        asked += 1;
+        assert!(asked < 100, "each name is kept until it is known whether the server takes it");
+    }
+    talk.answers(&"+OK\r\n".repeat(asked));
+    assert!(talk.conversation.accepts());
+    talk.say("GET x");
+    assert_eq!(talk.sends(), "GET x");
+}
+
+#[test]
 fn a_script_that_was_named_by_digest_in_a_transaction_is_loaded_before_the_next_transaction_elsewhere() {
     let mut talk = Talk::attached();
     let digest = sha1_smol::Sha1::from("return.1").digest().to_string();

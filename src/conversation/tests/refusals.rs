@@ -194,7 +194,9 @@ fn after_the_window_requests_are_refused_and_the_connection_lives() {
     let mut talk = Talk::new();
     talk.say("SET a 1; MULTI; SET b 1; EXEC");
     talk.turn(|conversation, turn| conversation.refuse("no primary", turn));
-    assert_eq!(talk.hears(), "-MASTERDOWN mainstay: no primary\r\n".repeat(4));
+    let refusal = "-MASTERDOWN mainstay: no primary\r\n";
+    let abort = "-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: no primary\r\n";
+    assert_eq!(talk.hears(), format!("{refusal}+OK\r\n{refusal}{abort}"));
     assert!(!talk.conversation.wants_upstream() && !talk.conversation.is_over());
     talk.say("SET a 1");
     talk.attach();

@@ -108,10 +108,15 @@ impl Dialogue {
     /// Has a deadline to watch.
     pub fn needs_the_clock(&self) -> bool {
         match &self.upstream {
-            Upstream::Live(live) => live.slot.is_some() || self.doubt.is_some(),
+            Upstream::Live(live) => live.slot.is_some() || self.doubt.is_some() || self.is_blocked_unread(),
             Upstream::Draining(_) => true,
             Upstream::None | Upstream::Parked | Upstream::Connecting(_) => false,
         }
+    }
+
+    /// Blocked, and so much was sent behind that no more is read: the client's end does not show by itself.
+    pub(super) fn is_blocked_unread(&self) -> bool {
+        self.conversation.is_blocked() && !self.client_ended && !self.conversation.accepts()
     }
 
     /// Idle for a while: gives back what it does not need.

@@ -18,7 +18,8 @@ impl Client {
             READONLY | NOREPLICAS | LOADING => is_told || name == "FOO.BAR" || is_script && text != READONLY || name == "WAIT",
             UNBLOCKED => is_told,
             NOSCRIPT => name == "EVALSHA" && !self.scripts.contains(&asked.words[1]),
-            ABORTED => self.multi.as_ref().is_some_and(|multi| multi.dirty),
+            // Its MULTI may have come after the window.
+            ABORTED => excuses.refused || self.multi.as_ref().is_some_and(|multi| multi.dirty),
             NO_MULTI | "ERR DISCARD without MULTI" => self.multi.is_none(),
             SUBSCRIBED => !self.subscriptions.is_empty() && self.state.proto == 2,
             "ERR DB index is out of range" => asked.words[1] == "99",
