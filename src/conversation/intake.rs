@@ -15,6 +15,9 @@ use crate::resp::frames::arguments;
 const STATE_BYTES_MAX: usize = 1024 * 1024;
 /// The names of a connection's subscriptions together.
 const SUBSCRIPTION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The same behind a blocking command: were the rest left in the kernel, the client's end could not be seen, and an element would be popped
+/// for nobody.
+const BEHIND_BLOCKED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Scripts of which a session needs more within transactions fail there after a move, and are sent anew by their clients.
 const QUEUED_DIGESTS_MAX: usize = 64;
 /// A SHA-1 in hexadecimal digits.
@@ -91,8 +94,9 @@ impl Conversation {
 
     /// There is room for more of the client.
     pub fn accepts(&self) -> bool {
+        let room = if self.is_blocked() { BEHIND_BLOCKED_BYTES_MAX } else { UNSENT_BYTES_MAX };
         let goes_on = !self.client_ended && self.failure.is_none() && !self.over && !self.is_opaque();
-        goes_on && self.queue.unsent() < UNSENT_BYTES_MAX && self.effects.bytes() < STATE_BYTES_MAX
+        goes_on && self.queue.unsent() < room && self.effects.bytes() < STATE_BYTES_MAX
     }
 
     fn take_last(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {

@@ -1,6 +1,6 @@
 //! What was withheld or held comes to an end without another primary: it is passed on, or refused.
 
-use super::remembered::changes_connection;
+use super::remembered::{Effect, changes_connection};
 use super::replies::Frame;
 use super::request::{Stage, What};
 use super::transaction::Transaction;
@@ -72,6 +72,11 @@ impl Conversation {
             }
             let reply = match (command.kind, &mut self.transaction) {
                 (Kind::Quit, _) => break,
+                (Kind::Reset, transaction) => {
+                    (*transaction, self.broken) = (None, false);
+                    self.remember(Effect::Reset);
+                    b"+RESET\r\n".to_vec()
+                }
                 (Kind::Discard, transaction @ Some(_)) => {
                     (*transaction, self.broken) = (None, false);
                     b"+OK\r\n".to_vec()

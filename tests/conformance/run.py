@@ -128,7 +128,8 @@ def main():
     binary = asked.server or default_server
     folder = asked.source.resolve() if asked.source else fetch()
     units = asked.units or sources.units(folder)
-    kept = CACHE / ("runs-" + asked.suite + ("-some" if asked.units else ""))
+    named = asked.suite + ("-some" if asked.units else "")
+    kept = CACHE / f"runs-{named}"
     kept.mkdir(exist_ok=True)
     exceptions = tomllib.loads((Path(__file__).parent / "differences.toml").read_text()).get("differs", [])
     run_all(asked, binary, folder, units, exceptions, kept)
@@ -142,7 +143,7 @@ def main():
         raise sources.Missing("nothing to compare with: run the way direct as well")
     heading = f"{asked.suite} {sources.version(binary)}, its suite {sources.suite_version(folder)}, --tags \"{asked.tags}\""
     text, unnamed = table.report(asked.suite, heading, ways, seconds, exceptions)
-    written = CACHE / ("table.md" if asked.suite == "redis" else f"table-{asked.suite}.md")
+    written = CACHE / ("table.md" if named == "redis" else f"table-{named}.md")
     written.write_text(text)
     print(f"\n{text}\n(also in {written.relative_to(ROOT)})")
     if unnamed:

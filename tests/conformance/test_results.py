@@ -41,7 +41,7 @@ Testing unit/type/list
 
 def of(*outcomes):
     """Runs of one test each."""
-    return [results.Run(outcomes={("unit/x", "test", 1): outcome}) for outcome in outcomes]
+    return [results.Run(outcomes={("unit/x", "test", 1): outcome}, started=["unit/x"]) for outcome in outcomes]
 
 
 class Reading(unittest.TestCase):
