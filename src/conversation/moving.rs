@@ -26,7 +26,7 @@ impl Conversation {
         turn.scripts.enter(epoch);
         if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
-            self.foreign_cursors = std::mem::take(&mut self.cursors);
+            self.estrange_cursors();
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
         (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
@@ -48,16 +48,6 @@ impl Conversation {
             self.queue.put_first(&prelude, turn.now);
         }
         self.emit(turn);
-    }
-
-    pub(super) fn settle(&mut self, index: usize, reply: Vec<u8>) {
-        self.settled.insert(self.queue.sequence(index), reply);
-        self.queue.set(index, Stage::Settled);
-        if self.queue.is_open() && index + 1 == self.queue.len() {
-            // The rest of it is still to come.
-            self.swallowing = true;
-            self.queue.abandon_open();
-        }
     }
 
     /// Scripts that requests in the queue or in the transaction name by digest.
