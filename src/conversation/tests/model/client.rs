@@ -313,7 +313,7 @@ impl Client {
             _ => {}
         }
         let mut wanted = self.state.says(number, "");
-        if ledger.refused && words[0] == "PUBLISH" {
+        if ledger.refused && (ledger.overtaken || matches!(&*words[0], "PUBLISH" | "FOO.BAR")) {
             // It goes on its way before what stands before it, where that is refused.
             wanted = format!("#{number}|");
         }
