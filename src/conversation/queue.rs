@@ -168,10 +168,13 @@ impl Queue {
     #[inline]
     pub(super) fn advance(&mut self) {
         while let Some(request) = self.requests.get(self.ready_next) {
+            // Whatever its stage: what is settled would hide the barrier from what waits behind it.
+            if self.ready_next > 0 && self.requests[self.ready_next - 1].barrier {
+                return;
+            }
             if request.stage == Stage::Waiting {
-                let behind_barrier = self.ready_next > 0 && self.requests[self.ready_next - 1].barrier;
                 let behind_prelude = self.prelude > 0 && self.ready_next >= self.prelude;
-                if behind_barrier || behind_prelude || request.barrier && !self.may_go_alone(request) {
+                if behind_prelude || request.barrier && !self.may_go_alone(request) {
                     return;
                 }
                 self.ready += request.len;

@@ -239,3 +239,19 @@ fn requests_over_which_one_upstream_after_the_other_is_lost_are_given_up_also_wh
     }
     talk.lost().expect_err("it may be what ends the servers");
 }
+
+#[test]
+fn what_mainstay_answers_itself_does_not_let_pass_what_waits_behind_a_blocked_request() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("BRPOP q 0; MULTI; EXEC; SET a 1");
+    talk.move_on();
+    talk.sends();
+    talk.answers(":77\r\n");
+    assert_eq!(talk.sends(), "BRPOP q 0", "SET waits for it");
+    talk.answers("*-1\r\n");
+    assert_eq!(talk.sends(), "SET a 1");
+}

@@ -312,12 +312,11 @@ impl Client {
             "AUTH" => self.state.login.clone_from(&words[1]),
             _ => {}
         }
-        let mut wanted = self.state.says(number, "");
-        if ledger.refused && words[0] == "PUBLISH" {
-            // It goes on its way before what stands before it, where that is refused.
-            wanted = format!("#{number}|");
-        }
-        let value = said.strip_prefix(&wanted).unwrap_or_else(|| panic!("{words:?}: {said}, wanted {wanted}...")).to_owned();
+        // It went on its way before what stands before it, where that was refused.
+        let overtook = ledger.refused && (ledger.overtaken || matches!(&*words[0], "PUBLISH" | "FOO.BAR"));
+        let wanted = if overtook { format!("#{number}|") } else { self.state.says(number, "") };
+        assert!(said.starts_with(&wanted), "{words:?}: {said}, wanted {wanted}...");
+        let value = said.rsplit('|').next().unwrap_or_default().to_owned();
         let key = (self.state.db.clone(), words[1].clone());
         match &*words[0] {
             "GET" => {
