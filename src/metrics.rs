@@ -209,6 +209,7 @@ impl Metrics {
             retried: RetryReason::ALL.map(retried),
             pinned: PinReason::ALL.map(pinned),
             own_upstreams: self.upstreams.with_label_values(&[group, "own"]),
+            shared_upstreams: self.upstreams.with_label_values(&[group, "shared"]),
         };
         ListenerMetrics { redis_mode: Some(redis_mode), ..self.listener(listener) }
     }
@@ -341,6 +342,8 @@ pub struct RedisModeMetrics {
     pinned: [IntGauge; PinReason::ALL.len()],
     /// `mainstay_upstreams{kind="own"}` of the listener's group
     pub own_upstreams: IntGauge,
+    /// `mainstay_upstreams{kind="shared"}` of the listener's group
+    pub shared_upstreams: IntGauge,
 }
 
 impl RedisModeMetrics {

@@ -190,6 +190,8 @@ impl Plan {
                 draining: AtomicBool::new(false),
             }),
             mode: listener.mode,
+            shared_connections: listener.shared_connections,
+            verify_alignment: listener.verify_alignment,
             connect_timeout: listener.connect_timeout,
             idle_timeout: listener.idle_timeout,
             keepalive: listener.keepalive,

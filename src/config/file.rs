@@ -37,7 +37,22 @@ pub const SECTIONS: [(&str, &[&str]); 8] = [
     ),
     ("group.check", &["interval", "fast_interval", "timeout", "rise", "fall"]),
     ("group.hold", &["window", "max_bytes"]),
-    ("listener", &["name", "bind", "group", "route", "mode", "max_connections", "connect_timeout", "idle_timeout", "keepalive"]),
+    (
+        "listener",
+        &[
+            "name",
+            "bind",
+            "group",
+            "route",
+            "mode",
+            "shared_connections",
+            "verify_alignment",
+            "max_connections",
+            "connect_timeout",
+            "idle_timeout",
+            "keepalive",
+        ],
+    ),
 ];
 
 /// Where something stands.
@@ -193,6 +208,16 @@ impl<'w> Section<'w> {
         match value.get_ref() {
             DeValue::String(text) => return Some(Written { value: text, place }),
             other => self.wrong_type(&place, other, right),
+        }
+        None
+    }
+
+    /// `true` or `false`, if the key is there and is one of them.
+    pub(super) fn boolean(&self, key: &str) -> Option<Written<bool>> {
+        let (value, place) = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => return Some(Written { value: *value, place }),
+            other => self.wrong_type(&place, other, "write true or false"),
         }
         None
     }

@@ -109,6 +109,8 @@ impl Listener {
             bind,
             group: group.into(),
             mode: Mode::Tcp,
+            shared_connections: false,
+            verify_alignment: false,
             max_connections: 1000,
             connect_timeout: millis(3000),
             idle_timeout: hours(24),

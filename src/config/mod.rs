@@ -136,6 +136,10 @@ pub struct Listener {
     pub group: Arc<str>,
     /// How much mainstay understands of what passes.
     pub mode: Mode,
+    /// Redis mode: many sessions over few upstreams.
+    pub shared_connections: bool,
+    /// With shared connections: an ECHO in between tells whether replies still belong to their requests.
+    pub verify_alignment: bool,
     /// Parked sessions included.
     pub max_connections: usize,
     /// To a backend.

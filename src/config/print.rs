@@ -57,9 +57,11 @@ fn group(f: &mut fmt::Formatter<'_>, group: &Group) -> fmt::Result {
 }
 
 fn listener(f: &mut fmt::Formatter<'_>, listener: &Listener) -> fmt::Result {
-    let Listener { name, bind, group, mode, max_connections, connect_timeout, idle_timeout, keepalive } = listener;
+    let Listener { name, bind, group, mode, max_connections, connect_timeout, idle_timeout, keepalive, .. } = listener;
+    let Listener { shared_connections, verify_alignment, .. } = listener;
     writeln!(f, "\n[[listener]]\nname = {}\nbind = {}\ngroup = {}", text(name), text(bind), text(group))?;
-    writeln!(f, "route = \"primary\"\nmode = \"{}\"\nmax_connections = {max_connections}", mode.as_str())?;
+    writeln!(f, "route = \"primary\"\nmode = \"{}\"\nshared_connections = {shared_connections}", mode.as_str())?;
+    writeln!(f, "verify_alignment = {verify_alignment}\nmax_connections = {max_connections}")?;
     writeln!(f, "connect_timeout = \"{}\"", print_duration(*connect_timeout))?;
     writeln!(f, "idle_timeout = \"{}\"", print_duration(*idle_timeout))?;
     writeln!(f, "keepalive = \"{}\"", print_duration(*keepalive))

@@ -212,8 +212,12 @@ fn listener(section: &Section<'_>, groups: &[Group]) -> (Listener, bool) {
     });
     let _: Option<()> = one_of(section, "route", &[("primary", ())], &["replica"]);
     let default = Listener::new(name(section), bind.unwrap_or(BindAddress::Unix(PathBuf::new())), group);
+    let mode = one_of(section, "mode", &Mode::WORDS, &[]).unwrap_or(default.mode);
+    let shared_connections = switch(section, "shared_connections", mode == Mode::Redis, "write mode = \"redis\" as well");
     let listener = Listener {
-        mode: one_of(section, "mode", &Mode::WORDS, &[]).unwrap_or(default.mode),
+        mode,
+        shared_connections,
+        verify_alignment: switch(section, "verify_alignment", shared_connections, "write shared_connections = true as well"),
         max_connections: count(section, "max_connections", default.max_connections as u64, &limits::MAX_CONNECTIONS) as usize,
         connect_timeout: duration(section, "connect_timeout", default.connect_timeout, &limits::CONNECT_TIMEOUT),
         idle_timeout: duration(section, "idle_timeout", default.idle_timeout, &limits::IDLE_TIMEOUT),
@@ -221,6 +225,15 @@ fn listener(section: &Section<'_>, groups: &[Group]) -> (Listener, bool) {
         ..default
     };
     (listener, bound)
+}
+
+/// `true` or `false`, where it may be true; `false` where it is not written.
+fn switch(section: &Section<'_>, key: &str, allowed: bool, right: &str) -> bool {
+    let Some(written) = section.boolean(key) else { return false };
+    if written.value && !allowed {
+        section.walk.fault(&written.place, "this needs another key beside it", right);
+    }
+    written.value
 }
 
 fn keepalive(section: &Section<'_>, default: Duration) -> Duration {

@@ -155,6 +155,16 @@ pub enum Pin {
     Blocked,
     /// CLIENT TRACKING.
     Tracking,
+    /// WAIT is about the writes of one connection.
+    Wait,
+    /// What changes its connection, while it is asked.
+    State,
+    /// The client knows its connection by name or id.
+    Identity,
+    /// Large requests or replies, or a client that reads slowly.
+    Large,
+    /// Nothing proves that it does the others on a connection no harm.
+    Unknown,
 }
 
 /// Is there an upstream?

@@ -89,5 +89,15 @@ words! {
         Tracking = "tracking",
         /// What passes is no conversation: MONITOR, SYNC, CLIENT REPLY.
         Opaque = "opaque",
+        /// WAIT: about the writes of one connection.
+        Wait = "wait",
+        /// What changes its connection: HELLO, AUTH, SELECT and their kin, while they are asked.
+        State = "state",
+        /// It knows its connection by name or id: CLIENT ID, CLIENT INFO, CLIENT NO-TOUCH.
+        Identity = "identity",
+        /// Large requests or replies, or a client that reads slowly.
+        Large = "large",
+        /// Nothing proves that it does the others on a connection no harm.
+        Unknown = "unknown",
     }
 }

@@ -14,6 +14,10 @@ pub struct Policy {
     pub listener: Arc<ListenerEntry>,
     /// What is done with what clients send.
     pub mode: Mode,
+    /// Redis mode: sessions share upstreams where they can.
+    pub shared_connections: bool,
+    /// See [`crate::config::Listener::verify_alignment`].
+    pub verify_alignment: bool,
     /// To a backend.
     pub connect_timeout: Duration,
     /// Without a byte in either direction.

@@ -146,6 +146,11 @@ impl Pinned {
             Pin::Subscription => PinReason::Subscription,
             Pin::Blocked => PinReason::Blocked,
             Pin::Tracking => PinReason::Tracking,
+            Pin::Wait => PinReason::Wait,
+            Pin::State => PinReason::State,
+            Pin::Identity => PinReason::Identity,
+            Pin::Large => PinReason::Large,
+            Pin::Unknown => PinReason::Unknown,
         }));
     }
 
