@@ -172,7 +172,8 @@ impl Conversation {
                 let why = format!("the new primary does not accept what the one before accepted: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
-            Own::State | Own::Subscriptions(_) | Own::Queued => done,
+            Own::Reset if frame[0] == b'-' => Err(Stop::Next(Next::DropUpstream(None))),
+            Own::Reset | Own::State | Own::Subscriptions(_) | Own::Queued => done,
             Own::Script | Own::ClientId if may_wait => Ok(Course::More),
             Own::Script => {
                 // What was refused EVALSHA will find missing.

@@ -7,7 +7,7 @@ use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
 use super::transaction::Ghost;
 use super::{Close, Conversation, Fault, Link, Turn, blocking};
-use crate::resp::command::{Command, Fate, Kind, Script};
+use crate::resp::command::{Bond, Command, Fate, Kind, Script};
 use crate::resp::frames::arguments;
 
 /// A command that changes the connection is taken whole: it may be this large. So may those together that are not answered yet, before
@@ -158,6 +158,7 @@ impl Conversation {
             return;
         }
         let in_multi = self.intake.in_multi;
+        self.waited |= self.shares && command.kind == Kind::Wait && !in_multi;
         let mut command = command;
         match command.kind {
             Kind::ClientReply => {
@@ -166,6 +167,8 @@ impl Conversation {
             }
             Kind::Wait if in_multi => command.kind = Kind::Plain,
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
+            // On a shared upstream it is not asked, and on the next one these questions come first.
+            Kind::Blocking(_) if self.shared => {}
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
@@ -194,6 +197,7 @@ impl Conversation {
             | Kind::Scan(_)
             | Kind::Wait
             | Kind::Opaque => {}
+            Kind::Connection(bond) => self.knows_connection |= bond == Bond::Kept,
         }
         self.note_write(command);
         if let Some(effect) = effect_of(command.kind, &words) {
@@ -230,6 +234,11 @@ impl Conversation {
             }
             Kind::Scan(place) if !self.intake.in_multi && self.is_foreign_cursor(words.get(usize::from(place))) => {
                 Some(b"-ERR mainstay: the primary changed and cursors do not move; begin again with cursor 0\r\n".to_vec())
+            }
+            Kind::Wait if !self.intake.in_multi && std::mem::take(&mut self.wrote_shared) => {
+                // From the next write on this can be answered.
+                self.waited = true;
+                Some(b"-ERR mainstay: until now this connection was shared, and WAIT is about the writes of one; write and WAIT again\r\n".to_vec())
             }
             Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => Some(
                 b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n"
@@ -341,6 +350,7 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Script(_)
         | Kind::ScriptLoad
         | Kind::ScriptFlush
-        | Kind::Scan(_) => false,
+        | Kind::Scan(_)
+        | Kind::Connection(_) => false,
     }
 }

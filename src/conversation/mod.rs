@@ -29,12 +29,15 @@ mod remembered;
 mod replies;
 mod request;
 mod scripts;
+mod sharing;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod verdicts;
 
+pub use remembered::ConnectionKey;
 pub use scripts::Scripts;
+pub use sharing::Need;
 
 use std::collections::BTreeMap;
 
@@ -209,6 +212,18 @@ pub struct Conversation {
 
     // The upstream.
     link: Link,
+    /// It is used by others as well.
+    shared: bool,
+    /// The session may share upstreams.
+    shares: bool,
+    /// It knows its connection by its id, or has made it another one.
+    knows_connection: bool,
+    /// It has asked to WAIT: from then on its writes go where that can be answered.
+    waited: bool,
+    /// The last write went over a shared upstream.
+    wrote_shared: bool,
+    /// So many requests more go over an upstream of its own.
+    heavy: u16,
     /// The epoch of the last one.
     attached: Option<Epoch>,
     /// What waited when it was attached ends before this sequence number.
@@ -312,7 +327,8 @@ impl Conversation {
     /// What follows is no conversation: bytes pass between client and upstream from here on.
     pub fn is_opaque(&self) -> bool {
         let opaque = |what| matches!(what, What::Client(Command { kind: Kind::Opaque, .. }));
-        self.link == Link::Live && self.queue.get(0).is_some_and(|first| first.stage == Stage::Waiting && opaque(first.what))
+        let begins = |first: &request::Request| first.stage == Stage::Waiting && opaque(first.what);
+        self.link == Link::Live && !self.shared && self.queue.get(0).is_some_and(begins)
     }
 
     /// What the client has sent and the upstream has not been given, when it is opaque.
@@ -320,22 +336,12 @@ impl Conversation {
         self.queue.into_unsent()
     }
 
-    /// Why it would need an upstream of its own.
+    /// Why it needs an upstream of its own, or would if it could share.
     pub fn pin(&self) -> Option<Pin> {
-        let state = self.state.as_ref();
-        if self.transaction.is_some() {
-            Some(Pin::Transaction)
-        } else if self.watching {
-            Some(Pin::Watch)
-        } else if state.is_some_and(|state| state.subscribes()) {
-            Some(Pin::Subscription)
-        } else if self.is_blocked() {
-            Some(Pin::Blocked)
-        } else if state.is_some_and(|state| state.tracks()) {
-            Some(Pin::Tracking)
-        } else {
-            None
+        if self.shared {
+            return None;
         }
+        self.tie().or_else(|| if self.shares { self.first_unfit() } else { None })
     }
 
     /// Gives spare memory back; for sessions that have been idle for a while.

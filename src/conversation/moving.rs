@@ -23,17 +23,32 @@ const TOO_LARGE: &[u8] =
 impl Conversation {
     /// A connection to the primary of `epoch` stands; the state of the one before is replayed first.
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
+        self.attach_own(epoch, false, turn);
+    }
+
+    /// The same on a connection that another session has used and given back: what that one left there is wiped out first.
+    pub fn attach_used(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
+        self.attach_own(epoch, true, turn);
+    }
+
+    /// The part that is the same for an upstream of its own and a shared one.
+    pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
         if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
             self.estrange_cursors();
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
-        (self.link, self.replies, self.frame) = (Link::Live, ReplyScanner::default(), Frame::Fresh);
+        (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
         self.queue.rewind();
         self.reconsider();
         self.emit(turn);
-        let mut prelude = self.state.as_ref().map(|state| state.replay()).unwrap_or_default();
+    }
+
+    fn attach_own(&mut self, epoch: Epoch, used: bool, turn: &mut Turn<'_>) {
+        self.begin(epoch, false, turn);
+        let mut prelude = if used { vec![(Own::Reset, true, request(["RESET"]))] } else { Vec::new() };
+        prelude.extend(self.state.as_ref().map(|state| state.replay()).unwrap_or_default());
         // RESP 2 takes little else after them.
         let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
         let subscriptions = prelude.split_off(subscriptions);
@@ -51,7 +66,7 @@ impl Conversation {
     }
 
     /// Scripts that requests in the queue or in the transaction name by digest.
-    fn load_scripts(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &mut Turn<'_>) {
+    pub(super) fn load_scripts(&mut self, prelude: &mut Vec<(Own, bool, Vec<u8>)>, turn: &mut Turn<'_>) {
         let by_digest = |command: &Command| matches!(command.kind, Kind::Script(Script::Digest));
         let waiting = self.queue.spans().filter(
             |(request, _)| matches!(&request.what, What::Client(command) if by_digest(command) && request.stage == Stage::Waiting),
@@ -174,7 +189,7 @@ impl Conversation {
 
     /// Without an upstream from here on. What was sent and proved unexecuted, or changes nothing, waits for the next one.
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
-        self.link = Link::None;
+        (self.link, self.shared) = (Link::None, false);
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
         let confirmed = std::mem::take(&mut self.confirmed);
         if self.is_first_the_clients() {

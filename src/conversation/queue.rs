@@ -197,6 +197,43 @@ impl Queue {
         !request.is_never_sent() && self.requests.iter().take(self.ready_next).all(own)
     }
 
+    /// The first request that is not wholly handed over.
+    #[inline]
+    pub(super) fn next(&self) -> usize {
+        self.next
+    }
+
+    /// The position where it begins.
+    pub(super) fn next_at(&self) -> usize {
+        self.next_at
+    }
+
+    /// The first request that may not be sent yet.
+    pub(super) fn ready_next(&self) -> usize {
+        self.ready_next
+    }
+
+    /// Some request is not handed over.
+    #[inline]
+    pub(super) fn has_unsent(&self) -> bool {
+        self.next < self.requests.len()
+    }
+
+    /// The position where the first request begins.
+    pub(super) fn head(&self) -> usize {
+        self.head
+    }
+
+    /// Bytes that were handed over and are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.cursor - self.head
+    }
+
+    /// The byte at a position, if it is kept.
+    pub(super) fn byte_at(&self, position: usize) -> Option<u8> {
+        self.bytes.get(position.checked_sub(self.base)?).copied()
+    }
+
     /// How many requests at the front replay the connection's state.
     pub(super) fn prelude(&self) -> usize {
         self.prelude

@@ -112,7 +112,70 @@ fn place(channels: Channels) -> usize {
     }
 }
 
+/// What makes one connection to a primary as good as another: who is logged in, which database is selected, which protocol is spoken.
+#[derive(Clone, Default)]
+pub struct ConnectionKey {
+    login: Option<Login>,
+    database: Option<Bytes>,
+    resp3: bool,
+}
+
+/// It holds passwords.
+impl fmt::Debug for ConnectionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionKey").field("database", &self.database).field("resp3", &self.resp3).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for ConnectionKey {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.login, &other.login) {
+            (None, None) => true,
+            (Some(Login(mine)), Some(Login(others))) => same_secrets(mine, others),
+            _ => false,
+        };
+        same && self.database == other.database && self.resp3 == other.resp3
+    }
+}
+
+/// In a time that tells nothing of where they differ.
+fn same_secrets(mine: &[Bytes], others: &[Bytes]) -> bool {
+    let differ = |(mine, others): (&Bytes, &Bytes)| {
+        let bytes = mine.iter().zip(others.iter());
+        usize::from(mine.len() != others.len()) | usize::from(bytes.fold(0, |all, (a, b)| all | (a ^ b)))
+    };
+    mine.len() == others.len() && mine.iter().zip(others).map(differ).fold(0, |all, one| all | one) == 0
+}
+
+impl ConnectionKey {
+    /// The requests that make a new connection one of this kind. Each is answered once, with an error where it is refused.
+    pub fn opening(&self) -> Vec<Vec<u8>> {
+        let mut steps = Vec::new();
+        if let Some(Login(words)) = &self.login {
+            steps.push(request(std::iter::once(&b"AUTH"[..]).chain(words.iter().map(|word| &**word))));
+        }
+        if self.resp3 {
+            steps.push(request(["HELLO", "3"]));
+        }
+        if let Some(database) = &self.database {
+            steps.push(request([b"SELECT", &**database]));
+        }
+        steps
+    }
+}
+
 impl Remembered {
+    /// What it has in common with connections that are as good.
+    pub(super) fn key(&self) -> ConnectionKey {
+        let database = self.database.clone().filter(|database| **database != *b"0");
+        ConnectionKey { login: self.login.clone(), database, resp3: self.speaks_resp3() }
+    }
+
+    /// The server treats this connection in another way than others.
+    pub(super) fn is_special(&self) -> bool {
+        [&self.no_evict, &self.no_touch].into_iter().flatten().any(|on| on.eq_ignore_ascii_case(b"on"))
+    }
+
     /// RESP 3 was agreed on.
     pub(super) fn speaks_resp3(&self) -> bool {
         self.version == Some(3)
@@ -247,6 +310,7 @@ pub(super) fn effect_of(kind: Kind, arguments: &[Bytes]) -> Option<Effect> {
         | Kind::ScriptFlush
         | Kind::Scan(_)
         | Kind::Wait
+        | Kind::Connection(_)
         | Kind::Opaque => None,
     }
 }

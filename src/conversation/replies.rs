@@ -72,6 +72,20 @@ impl Conversation {
         Ok(Next::Continue)
     }
 
+    /// Takes one whole reply of a shared upstream, where somebody else has found its end.
+    #[inline]
+    pub fn upstream_replied(&mut self, frame: &[u8], turn: &mut Turn<'_>) -> Result<Next, Close> {
+        if !self.is_plain_reply(frame[0]) || self.link != Link::Live || self.over {
+            return self.upstream_said(frame, turn);
+        }
+        let settled_next = self.finish_plain(turn);
+        turn.outlet.pass(frame);
+        if settled_next {
+            self.emit(turn);
+        }
+        Ok(Next::Continue)
+    }
+
     fn frames(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Stop> {
         // What passes is collected into runs: `passing..at` is one.
         let (mut passing, mut at) = (0, 0);
@@ -161,7 +175,7 @@ impl Conversation {
         matches!(self.frame, Frame::Fresh)
             && !matches!(first, b'-' | b'>')
             // It might be a message.
-            && (first != b'*' || self.state.is_none())
+            && (first != b'*' || self.shared || self.state.is_none())
             && self.doubt.is_none()
             && self.transaction.is_none()
             && self.queue.get(0).is_some_and(|request| request.stage == Stage::Sent && plain(request.what))
@@ -171,6 +185,7 @@ impl Conversation {
     #[inline]
     fn finish_plain(&mut self, turn: &mut Turn<'_>) -> bool {
         self.losses = 0;
+        self.heavy -= u16::from(self.heavy > 0 && !self.shared);
         if let Some(request) = self.queue.pop() {
             turn.outlet.answered(request.asked);
         }
@@ -228,6 +243,7 @@ impl Conversation {
         match request.what {
             What::Client(command) => {
                 self.losses = 0;
+                self.heavy -= u16::from(self.heavy > 0 && !self.shared);
                 if command.kind != Kind::Plain || self.transaction.is_some() {
                     self.apply(request, command, tone, turn);
                 }

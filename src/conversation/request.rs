@@ -30,6 +30,8 @@ pub(super) enum What {
 /// What mainstay asks on its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own {
+    /// Wipes out what another session left on the connection.
+    Reset,
     /// Replays the connection's state; a refusal ends the session.
     State,
     /// Replays subscriptions of this kind: as many confirmations as there are.

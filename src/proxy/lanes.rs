@@ -26,6 +26,7 @@ use super::policy::{Admission, Policy, admission};
 use super::redis_mode::Remarks;
 use super::session::{Session, Verdict};
 use super::transport::Stream;
+use super::trunk::Pool;
 use super::unblock::Unblock;
 use super::upstream;
 use crate::conversation::Scripts;
@@ -63,6 +64,8 @@ pub struct Lanes {
     pub commands: RefCell<Arc<Commands>>,
     /// Redis mode: the scripts that sessions sent.
     pub scripts: RefCell<Scripts>,
+    /// Redis mode: shared upstreams, and own ones that were given back.
+    pub pool: Pool,
     /// Redis mode: what is said of sessions in the log.
     pub remarks: Remarks,
     /// Sessions that are blocked at the primary that is being left, by CLIENT ID, and how one of them was connected.
@@ -93,6 +96,7 @@ impl Lanes {
             hinted_at: Cell::new(None),
             commands: RefCell::new(Commands::shipped()),
             scripts: RefCell::default(),
+            pool: Pool::default(),
             remarks: Remarks::default(),
             blocked: RefCell::default(),
             reminders: RefCell::default(),
@@ -134,6 +138,8 @@ impl Lanes {
             *self.commands.borrow_mut() = primary.commands.clone();
         }
         let before = self.route.replace(route);
+        self.pool.retire(epoch, left);
+        self.pool.push_on();
         self.each(|session| session.follow(self, epoch, left)).await;
         self.link.fence.acknowledge(self.local.index, epoch);
         self.link.acknowledged.notify_one();
@@ -173,6 +179,7 @@ impl Lanes {
         self.expire_parked();
         self.pump();
         if tick.is_multiple_of(IDLE_EVERY) {
+            self.pool.tidy(tick);
             self.each(|session| {
                 // The walk pauses and time goes on: a session that was just active must not be ahead of the tick it is held against.
                 let tick = self.local.tick.get();
@@ -308,6 +315,7 @@ impl Lanes {
         for session in sessions {
             session.cut(CloseReason::Drain, self);
         }
+        self.pool.close();
     }
 
     /// Sessions must not be attached any more.
@@ -318,6 +326,7 @@ impl Lanes {
     /// The group was removed and has no sessions left: ends [`Lanes::run`].
     pub fn finish(&self) {
         self.stopping.set(true);
+        self.pool.close();
         self.finished.notify_one();
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::policy::Policy;
 use super::tally::Tally;
+use super::trunk::Flusher;
 use crate::config::Mode;
 
 /// The coarse clock of a worker: idle times, waiting times, counters.
@@ -34,6 +35,8 @@ pub struct Local {
     total: Arc<AtomicUsize>,
     tallies: RefCell<HashMap<TallyKey, Rc<Tally>>>,
     lingering: Rc<Cell<usize>>,
+    /// Writes for its trunks.
+    pub flusher: Flusher,
 }
 
 /// A place among the lingering, given back when dropped.
@@ -57,6 +60,7 @@ impl Local {
             total,
             tallies: RefCell::default(),
             lingering: Rc::default(),
+            flusher: Flusher::default(),
         }
     }
 

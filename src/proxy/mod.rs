@@ -28,6 +28,7 @@ pub mod splice;
 pub mod tally;
 pub mod tcp_mode;
 pub mod transport;
+pub mod trunk;
 pub mod unblock;
 pub mod upstream;
 pub mod worker;

@@ -18,6 +18,7 @@ mod endings;
 mod outlet;
 mod present;
 mod remarks;
+mod shared;
 mod upstream;
 
 pub use present::Present;
@@ -55,6 +56,8 @@ pub struct Dialogue {
     has_waited: bool,
     /// The fence had lapsed: what is to be sent waits until it is renewed.
     waits_for_fence: bool,
+    /// The client is not read for now, as there is no room for what it says.
+    is_paused: bool,
     /// The session ends once the client has taken what it is owed.
     ending: Option<CloseReason>,
 }
@@ -69,10 +72,10 @@ pub enum End {
 
 impl Dialogue {
     /// A client that has said nothing yet.
-    pub fn new(client: Stream, tally: &Rc<Tally>) -> Self {
+    pub fn new(client: Stream, tally: &Rc<Tally>, shares: bool) -> Self {
         Self {
             client,
-            conversation: Conversation::default(),
+            conversation: if shares { Conversation::sharing() } else { Conversation::default() },
             owed: Owed::default(),
             upstream: Upstream::None,
             pinned: Pinned::new(tally.clone()),
@@ -80,6 +83,7 @@ impl Dialogue {
             client_ended: false,
             has_waited: false,
             waits_for_fence: false,
+            is_paused: false,
             ending: None,
         }
     }
@@ -144,7 +148,8 @@ impl Dialogue {
 
     /// Reads the client, as far as there is room for what it says. True when something came.
     fn hear_client(&mut self, cx: &mut Context<'_>, present: &Present<'_>, scratch: &mut [u8]) -> Result<bool, End> {
-        if self.client_ended || self.ending.is_some() || self.owed.len() > OWED_BYTES_MAX {
+        self.is_paused = self.owed.len() > OWED_BYTES_MAX;
+        if self.client_ended || self.ending.is_some() || self.is_paused {
             return Ok(false);
         }
         let held = self.conversation.held_bytes();
@@ -159,9 +164,10 @@ impl Dialogue {
         let room = match &self.upstream {
             // It will not be long.
             Upstream::Parked | Upstream::Connecting(_) => waits_in_vain || held < QUEUED_BYTES_MAX,
-            Upstream::None | Upstream::Live(_) | Upstream::Draining(_) => true,
+            Upstream::None | Upstream::Live(_) | Upstream::Shared(_) | Upstream::Draining(_) => true,
         };
-        if !room || !self.conversation.accepts() {
+        self.is_paused = !room || !self.conversation.accepts();
+        if self.is_paused {
             return Ok(false);
         }
         let read = match self.client.poll_read(cx, scratch) {
@@ -193,7 +199,7 @@ impl Dialogue {
         let stream = match &mut self.upstream {
             Upstream::Live(live) => &mut live.stream,
             Upstream::Draining(draining) => &mut draining.stream,
-            Upstream::None | Upstream::Parked | Upstream::Connecting(_) => return false,
+            Upstream::None | Upstream::Parked | Upstream::Connecting(_) | Upstream::Shared(_) => return false,
         };
         let read = match stream.poll_read(cx, scratch) {
             Poll::Pending => return false,
@@ -211,14 +217,19 @@ impl Dialogue {
 
     fn upstream_said(&mut self, present: &Present<'_>, chunk: &[u8]) {
         let next = self.tell(present, chunk, |conversation, turn| conversation.upstream_said(chunk, turn));
-        if let (Some(code), Upstream::Live(live)) = (self.conversation.take_hint(), &self.upstream) {
+        self.heed_hint(present);
+        self.heed(present, next);
+    }
+
+    /// What the last replies hint at.
+    fn heed_hint(&mut self, present: &Present<'_>) {
+        if let (Some(code), Some(epoch)) = (self.conversation.take_hint(), self.upstream.live_epoch()) {
             if !self.conversation.doubts() {
-                present.lanes.hint(live.epoch, Noticed::Error(code));
+                present.lanes.hint(epoch, Noticed::Error(code));
             } else if self.doubt.is_none() {
                 self.doubt = Some(Box::new(Doubt::new(code, present.now())));
             }
         }
-        self.heed(present, next);
     }
 
     /// What follows from what the upstream said.
@@ -229,6 +240,9 @@ impl Dialogue {
                 if let Some(why) = why {
                     let (group, listener) = (&present.lanes.link, &present.session.policy.listener);
                     present.lanes.remarks.dropped(group, listener, why, present.now());
+                }
+                if matches!(&self.upstream, Upstream::Live(live) if live.is_used && !live.settled) {
+                    present.lanes.pool.distrust();
                 }
                 let useless = self.give_up_upstream();
                 self.beware(present, useless);
@@ -243,7 +257,7 @@ impl Dialogue {
 
     /// Writes to the upstream what is to be written, as far as the fence lets it. True when something was taken.
     fn speak(&mut self, cx: &mut Context<'_>, present: &Present<'_>) -> Result<bool, End> {
-        let mut moved = false;
+        let mut moved = self.speak_up(present);
         while let Upstream::Live(live) = &mut self.upstream {
             let pending = self.conversation.pending();
             if pending.is_empty() || live.is_deaf {

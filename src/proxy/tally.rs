@@ -24,6 +24,7 @@ struct Requests {
     /// By how much the gauges have changed since the last flush.
     pinned: [Cell<i64>; PinReason::ALL.len()],
     upstreams: Cell<i64>,
+    trunks: Cell<i64>,
 }
 
 impl Tally {
@@ -35,6 +36,7 @@ impl Tally {
             retried: Default::default(),
             pinned: Default::default(),
             upstreams: Cell::new(0),
+            trunks: Cell::new(0),
         });
         Self { metrics, bytes_in: Cell::new(0), bytes_out: Cell::new(0), requests }
     }
@@ -77,6 +79,18 @@ impl Tally {
         OwnUpstream(self.clone())
     }
 
+    /// Redis mode: an upstream that sessions share, counted for as long as what is returned lives.
+    pub fn shared_upstream(self: &Rc<Self>) -> SharedUpstream {
+        self.add_trunks(1);
+        SharedUpstream(self.clone())
+    }
+
+    fn add_trunks(&self, change: i64) {
+        if let Some(requests) = &self.requests {
+            requests.trunks.set(requests.trunks.get() + change);
+        }
+    }
+
     fn add_upstreams(&self, change: i64) {
         if let Some(requests) = &self.requests {
             requests.upstreams.set(requests.upstreams.get() + change);
@@ -111,6 +125,7 @@ impl Requests {
             self.metrics.pinned(reason).add(change.take());
         }
         self.metrics.own_upstreams.add(self.upstreams.take());
+        self.metrics.shared_upstreams.add(self.trunks.take());
     }
 }
 
@@ -121,6 +136,16 @@ impl Drop for OwnUpstream {
     fn drop(&mut self) {
         self.0.add_upstreams(-1);
         // Nobody may be left to tick: a gauge must not stand still above what is there.
+        self.0.flush();
+    }
+}
+
+/// See [`Tally::shared_upstream`].
+pub struct SharedUpstream(Rc<Tally>);
+
+impl Drop for SharedUpstream {
+    fn drop(&mut self) {
+        self.0.add_trunks(-1);
         self.0.flush();
     }
 }

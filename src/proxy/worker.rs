@@ -53,6 +53,8 @@ pub fn spawn(index: usize, metrics: Metrics, total: Arc<AtomicUsize>) -> io::Res
 }
 
 async fn serve(local: Rc<Local>, metrics: Metrics, mut inbox: mpsc::UnboundedReceiver<Order>) {
+    let flushing = local.clone();
+    spawn_local(async move { flushing.flusher.run().await });
     let mut groups: HashMap<Arc<str>, Rc<Lanes>> = HashMap::new();
     while let Some(order) = inbox.recv().await {
         match order {

@@ -99,6 +99,17 @@ pub enum Kind {
     Wait,
     /// `MONITOR`, `SYNC`, `PSYNC`: what follows is no conversation.
     Opaque,
+    /// About the very connection that it comes over, so that it is asked on no shared one.
+    Connection(Bond),
+}
+
+/// See [`Kind::Connection`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bond {
+    /// Its reply tells of the connection, or it is about the next command: `CLIENT GETNAME`, `CLIENT CACHING`.
+    Once,
+    /// From then on the client knows its connection, or has made it another one: `CLIENT ID`, `READONLY`.
+    Kept,
 }
 
 /// The three kinds of subscription.

@@ -80,7 +80,7 @@ impl Lanes {
     }
 
     /// Lets parked clients attach, first in first out.
-    pub(super) fn pump(&self) {
+    pub fn pump(&self) {
         let now = Moment::now();
         while self.may_connect_with_reserve(now) {
             let Some((ticket, session)) = self.parked.borrow_mut().pop_front() else { return };

@@ -25,7 +25,7 @@ impl Dialogue {
     /// There is no upstream any more, and what was in flight on it is not answered.
     pub(super) fn lose_upstream(&mut self, present: &Present<'_>) {
         let reason = match &self.upstream {
-            Upstream::Live(live) if present.lanes.link.fence.epoch() == live.epoch => CloseReason::Backend,
+            upstream if upstream.live_epoch() == Some(present.lanes.link.fence.epoch()) => CloseReason::Backend,
             _ => CloseReason::Failover,
         };
         let useless = self.give_up_upstream();
@@ -96,9 +96,21 @@ impl Dialogue {
                     Err(close) => self.close(present, &close, CloseReason::Failover),
                 }
             }
+            Upstream::Shared(boarded) if boarded.trunk.epoch < epoch && boarded.draining.is_none() => {
+                if boarded.trunk.is_over() {
+                    self.lose_upstream(present);
+                } else {
+                    match self.tell(present, &[], |conversation, turn| conversation.withdraw(left, turn)) {
+                        Ok(Withdrawn::Drop) => drop(self.give_up_upstream()),
+                        Ok(Withdrawn::Drain) => self.drain(present),
+                        Err(close) => self.close(present, &close, CloseReason::Failover),
+                    }
+                }
+            }
+            Upstream::Shared(boarded) if boarded.draining.is_some() => return false,
             // It leads nowhere.
             Upstream::Connecting(connecting) if connecting.epoch < epoch => self.upstream = Upstream::None,
-            Upstream::Live(_) => return self.waits_for_fence || self.doubt.is_some(),
+            Upstream::Live(_) | Upstream::Shared(_) => return self.waits_for_fence || self.doubt.is_some(),
             Upstream::None => {}
             Upstream::Parked | Upstream::Connecting(_) | Upstream::Draining(_) => return false,
         }
@@ -109,6 +121,7 @@ impl Dialogue {
     pub fn needs_the_clock(&self) -> bool {
         match &self.upstream {
             Upstream::Live(live) => live.slot.is_some() || self.doubt.is_some() || self.is_blocked_unread(),
+            Upstream::Shared(boarded) => boarded.draining.is_some() || self.doubt.is_some(),
             Upstream::Draining(_) => true,
             Upstream::None | Upstream::Parked | Upstream::Connecting(_) => false,
         }

@@ -55,6 +55,11 @@ impl Owed {
         }
     }
 
+    /// Forgets it: nobody takes it.
+    pub fn forgive(&mut self) {
+        *self = Self { is_lost: self.is_lost, ..Self::default() };
+    }
+
     /// What is left, for somebody else to pay.
     pub fn into_rest(mut self) -> Vec<u8> {
         self.rest.drain(..self.taken);
@@ -66,6 +71,14 @@ impl Owed {
         if self.taken == self.rest.len() {
             // Given back: an idle session holds no buffer.
             self.rest = Vec::new();
+            self.taken = 0;
+        }
+    }
+
+    /// What was taken must not pile up while more comes.
+    fn compact(&mut self) {
+        if self.taken > self.len() {
+            self.rest.drain(..self.taken);
             self.taken = 0;
         }
     }
@@ -114,6 +127,7 @@ impl<'a> Outlet<'a> {
             }
         }
         if taken < bytes.len() {
+            self.owed.compact();
             self.owed.rest.extend_from_slice(&bytes[taken..]);
         }
     }

@@ -23,6 +23,11 @@ impl<'a> Present<'a> {
         Self { lanes, session, now: Cell::new(None), moved: Cell::new(false) }
     }
 
+    /// It is `now`.
+    pub fn at(lanes: &'a Rc<Lanes>, session: &'a Rc<Session>, now: Moment) -> Self {
+        Self { lanes, session, now: Cell::new(Some(now)), moved: Cell::new(false) }
+    }
+
     /// The clock, read once between two calls to the kernel: what is written was asked of the fence just before.
     pub fn now(&self) -> Moment {
         self.now.get().unwrap_or_else(|| {

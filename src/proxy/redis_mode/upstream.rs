@@ -6,14 +6,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::doubt::Doubt;
+use super::shared::Boarded;
 use super::{Dialogue, End, Present};
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Need};
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::proxy::lanes::Slot;
 use crate::proxy::policy::Admission;
 use crate::proxy::session::Verdict;
 use crate::proxy::tally::{OwnUpstream, Pinned};
 use crate::proxy::transport::Stream;
+use crate::proxy::trunk::Spare;
 use crate::route::{Epoch, Moment};
 
 /// A connect slot is kept until what was held is answered, or for this long, so that a new primary is not flattened by all that was held.
@@ -31,6 +33,8 @@ pub(super) enum Upstream {
     Connecting(Connecting),
     /// A connection to the primary.
     Live(Live),
+    /// A seat on one that others use as well.
+    Shared(Boarded),
     /// The epoch has passed. Nothing more is written; replies to what was written are awaited.
     Draining(Draining),
 }
@@ -49,6 +53,8 @@ pub struct Live {
     pub(super) counted: OwnUpstream,
     pub(super) slot: Option<Slot>,
     since: Moment,
+    /// Another session has used it before.
+    pub(super) is_used: bool,
     /// What had waited for it has been answered.
     pub(super) settled: bool,
     /// The first byte was written.
@@ -81,7 +87,16 @@ impl Upstream {
         match self {
             Self::Live(live) => live.stream.abort(),
             Self::Draining(draining) => draining.stream.abort(),
-            Self::None | Self::Parked | Self::Connecting(_) => {}
+            Self::None | Self::Parked | Self::Connecting(_) | Self::Shared(_) => {}
+        }
+    }
+
+    /// The epoch that it leads to, while that has not passed.
+    pub(super) fn live_epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Live(live) => Some(live.epoch),
+            Self::Shared(boarded) if boarded.draining.is_none() => Some(boarded.trunk.epoch),
+            Self::None | Self::Parked | Self::Connecting(_) | Self::Shared(_) | Self::Draining(_) => None,
         }
     }
 
@@ -95,10 +110,14 @@ impl Upstream {
         let stream = match self {
             Self::Live(live) => &live.stream,
             Self::Draining(draining) => &draining.stream,
-            Self::None | Self::Parked | Self::Connecting(_) => return None,
+            Self::None | Self::Parked | Self::Connecting(_) | Self::Shared(_) => return None,
         };
         stream.receive_now(buffer).ok().filter(|read| *read > 0)
     }
+}
+
+fn session_shares(present: &Present<'_>) -> bool {
+    present.session.policy.shared_connections
 }
 
 impl Dialogue {
@@ -106,7 +125,7 @@ impl Dialogue {
     pub(super) fn attend(&mut self, cx: &mut Context<'_>, present: &Present<'_>) -> Result<(), End> {
         loop {
             let goes_on = match &mut self.upstream {
-                Upstream::None => self.conversation.wants_upstream() && self.seek(present)?,
+                Upstream::None => self.conversation.need() != Need::Nothing && self.seek(present)?,
                 Upstream::Parked => self.hear_verdict(present)?,
                 Upstream::Connecting(connecting) => match connecting.future.as_mut().poll(cx) {
                     Poll::Pending => false,
@@ -118,8 +137,13 @@ impl Dialogue {
                 },
                 Upstream::Live(_) => {
                     self.look_after(present);
-                    false
+                    let gives_back = self.conversation.may_leave();
+                    if gives_back {
+                        self.give_back(present);
+                    }
+                    gives_back
                 }
+                Upstream::Shared(_) => self.look_after_seat(present),
                 Upstream::Draining(draining) => {
                     let over = present.now() >= draining.since + DRAIN_FOR;
                     if over {
@@ -140,7 +164,7 @@ impl Dialogue {
         session.waits_since(session.waiting_since().or_else(|| Some(present.now())));
         match lanes.admit(session.waiting_since()) {
             Admission::Attach => {
-                self.connect(present);
+                self.begin(present);
                 Ok(true)
             }
             // It has left already, and nothing is kept for it.
@@ -175,7 +199,7 @@ impl Dialogue {
             }
             Verdict::Attach => {
                 session.leave_queue(lanes, HoldOutcome::Elected);
-                self.connect(present);
+                self.begin(present);
                 Ok(true)
             }
             Verdict::Refuse(HoldOutcome::Shutdown) => {
@@ -194,9 +218,20 @@ impl Dialogue {
         }
     }
 
-    fn connect(&mut self, present: &Present<'_>) {
-        // Where the primary has just gone, the next round parks.
-        if let Some((epoch, endpoint)) = present.lanes.target() {
+    /// Gets an upstream of the kind that is needed. Where the primary has just gone, the next round parks.
+    fn begin(&mut self, present: &Present<'_>) {
+        let lanes = present.lanes;
+        if self.conversation.need() == Need::Shared && self.board(present) {
+            // It did not take long: the next in the queue has its turn.
+            lanes.pump();
+            return;
+        }
+        let Some((epoch, endpoint)) = lanes.target() else { return };
+        let spare = if session_shares(present) { lanes.pool.take_spare(epoch) } else { None };
+        if let Some(Spare { stream, counted, .. }) = spare {
+            self.go_live(present, epoch, stream, counted, None);
+            lanes.pump();
+        } else {
             let future = Box::pin(present.lanes.clone().connect(endpoint, present.session.policy.clone()));
             self.upstream = Upstream::Connecting(Connecting { epoch, future });
         }
@@ -211,17 +246,8 @@ impl Dialogue {
                 return Err(End::Closed(CloseReason::Client));
             }
             Ok((stream, slot)) if present.lanes.link.fence.epoch() == epoch => {
-                self.upstream = Upstream::Live(Live {
-                    stream,
-                    epoch,
-                    counted: present.session.tally.own_upstream(),
-                    slot: Some(slot),
-                    since: present.now(),
-                    settled: false,
-                    has_written: false,
-                    is_deaf: false,
-                });
-                self.tell(present, &[], |conversation, turn| conversation.attach(epoch, turn));
+                let counted = present.session.tally.own_upstream();
+                self.go_live(present, epoch, stream, counted, Some(slot));
             }
             Ok((stream, _)) => stream.abort(),
             Err(_) => {
@@ -230,6 +256,50 @@ impl Dialogue {
             }
         }
         Ok(())
+    }
+
+    /// A connection of its own is there. Without a slot it is one that somebody else has given back.
+    fn go_live(&mut self, present: &Present<'_>, epoch: Epoch, stream: Stream, counted: OwnUpstream, slot: Option<Slot>) {
+        let (is_used, since) = (slot.is_none(), present.now());
+        let flags = (false, false, false);
+        let (settled, has_written, is_deaf) = flags;
+        self.upstream = Upstream::Live(Live { stream, epoch, counted, slot, since, is_used, settled, has_written, is_deaf });
+        self.tell(
+            present,
+            &[],
+            |conversation, turn| {
+                if is_used { conversation.attach_used(epoch, turn) } else { conversation.attach(epoch, turn) }
+            },
+        );
+    }
+
+    /// Its own connection is not needed any more.
+    fn give_back(&mut self, present: &Present<'_>) {
+        self.tell(present, &[], Conversation::leave);
+        (self.doubt, self.waits_for_fence) = (None, false);
+        if let Upstream::Live(live) = std::mem::replace(&mut self.upstream, Upstream::None) {
+            let tick = present.lanes.local.tick.get();
+            if !live.is_deaf {
+                present.lanes.pool.give_back(live.stream, live.epoch, live.counted, tick);
+            }
+        }
+    }
+
+    /// Gets off in time, and asks whether a doubt is settled. True where it has none any more.
+    fn look_after_seat(&mut self, present: &Present<'_>) -> bool {
+        let Upstream::Shared(boarded) = &self.upstream else { return true };
+        let (epoch, is_over) = (boarded.trunk.epoch, boarded.trunk.is_over());
+        let too_long = boarded.draining.is_some_and(|since| present.now() >= since + DRAIN_FOR);
+        if is_over || too_long {
+            self.lose_upstream(present);
+            return true;
+        }
+        if self.conversation.must_leave() {
+            self.get_off(present);
+            return true;
+        }
+        self.settle_doubt(present, epoch);
+        !matches!(self.upstream, Upstream::Shared(_))
     }
 
     /// Gives the slot back in time, and asks whether a doubt is settled.
@@ -247,8 +317,15 @@ impl Dialogue {
         }
         let epoch = live.epoch;
         if !self.conversation.doubts() {
-            self.doubt = None;
             self.has_waited &= !live.settled || self.waits_for_fence;
+        }
+        self.settle_doubt(present, epoch);
+    }
+
+    /// Asks whether a doubt is settled.
+    fn settle_doubt(&mut self, present: &Present<'_>, epoch: Epoch) {
+        if !self.conversation.doubts() {
+            self.doubt = None;
             return;
         }
         self.has_waited = true;
@@ -267,6 +344,10 @@ impl Dialogue {
         match std::mem::replace(&mut self.upstream, Upstream::None) {
             Upstream::Live(Live { stream, counted, .. }) => {
                 self.upstream = Upstream::Draining(Draining { stream, since: present.now(), _counted: counted });
+            }
+            Upstream::Shared(mut boarded) => {
+                boarded.draining = Some(present.now());
+                self.upstream = Upstream::Shared(boarded);
             }
             other => self.upstream = other,
         }

@@ -1,7 +1,7 @@
 //! What no flag of a server tells. Each line has its reason; where a line says [`Fate::Read`] and the server says `write`, the server
 //! is believed.
 
-use super::{Channels, Fate, Kind, Script, TimeoutAt};
+use super::{Bond, Channels, Fate, Kind, Script, TimeoutAt};
 
 /// Some commands of which the same is true.
 pub struct Line {
@@ -36,8 +36,9 @@ pub const BY_HAND: &[Line] = &[
     line("client|no-touch", Read, Kind::ClientNoTouch, "changes its connection only"),
     line("client|tracking", Read, Kind::ClientTracking, "changes its connection only"),
     line("client|reply", Read, Kind::ClientReply, "changes its connection only"),
-    line("client|caching client|capa client|import-source", Read, Plain, "changes its connection only"),
-    line("asking readonly readwrite", Read, Plain, "changes its connection only, and matters to a cluster only"),
+    line("client|caching asking", Read, Kind::Connection(Bond::Once), "about the next command of its connection only"),
+    line("client|capa client|import-source", Read, Kind::Connection(Bond::Kept), "changes its connection only"),
+    line("readonly readwrite", Read, Kind::Connection(Bond::Kept), "changes its connection only, and matters to a cluster only"),
     line("multi", Read, Kind::Multi, "queues on its connection only"),
     line("discard", Read, Kind::Discard, "forgets what its connection has queued"),
     line("exec", Write, Kind::Exec, "runs whatever was queued"),
@@ -86,8 +87,10 @@ pub const BY_HAND: &[Line] = &[
     line("ping echo time info lastsave role lolwut", Read, Plain, "only tells"),
     line("command command|count command|docs command|getkeys command|getkeysandflags", Read, Plain, "only tells"),
     line("command|help command|info command|list", Read, Plain, "only tells"),
-    line("client|getname client|getredir client|help client|id client|info", Read, Plain, "only tells"),
-    line("client|list client|trackinginfo", Read, Plain, "only tells"),
+    line("client|id client|info", Read, Kind::Connection(Bond::Kept), "tells by what its connection may be killed or unblocked"),
+    line("client|getname client|getredir client|trackinginfo", Read, Kind::Connection(Bond::Once), "tells of its connection"),
+    line("client|list", Read, Kind::Connection(Bond::Once), "tells of connections, its own among them"),
+    line("client|help", Read, Plain, "only tells"),
     line("config|get config|help", Read, Plain, "only tells"),
     line("acl|cat acl|dryrun acl|getuser acl|help acl|list acl|users acl|whoami", Read, Plain, "only tells"),
     line("acl|genpass", Read, Plain, "throws dice and stores nothing"),

@@ -1,0 +1,352 @@
+//! A trunk: one upstream that many sessions of a worker share.
+//!
+//! ```text
+//!   sessions ── speak ──▶ speakers ── flush, once a turn ──▶ out ──▶ primary
+//!      ▲                                                               │
+//!      └─── each its own, in order ◀── in flight: whose turn ◀─────────┘
+//! ```
+//!
+//! Sessions do not write: one that has something to say says so ([`Trunk::speak`]), and when all sessions of this turn had theirs the
+//! worker's one [`Flusher`] asks the fence, gathers what each has ready, a bounded share at a time, and writes it in one go. What stands in
+//! `out` is handed over: it is written, or the trunk ends.
+//!
+//! Replies come in the order of the requests. For each run of requests there is a [`Place`]; a session that has left leaves its places
+//! behind, and what comes for them is dropped. Where there is any doubt whose reply something is, the trunk ends.
+
+mod flusher;
+mod pool;
+mod reading;
+mod seat;
+
+pub use flusher::Flusher;
+pub use pool::{Pool, Spare};
+pub use reading::Frames;
+pub use seat::Seat;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use self::reading::Reading;
+use self::seat::Place;
+use super::lanes::Lanes;
+use super::policy::Policy;
+use super::tally::SharedUpstream;
+use super::transport::Stream;
+use crate::conversation::ConnectionKey;
+use crate::route::{Departure, Endpoint, Epoch, Moment, Noticed, Passage};
+
+/// What is gathered before it is written. What the primary does not take stays with the sessions.
+const OUT_BYTES_MAX: usize = 64 * 1024;
+/// Requests of one session in flight: the others' come in between.
+const WINDOW: usize = 128;
+/// The nonce of a check of the alignment is a number of so many digits.
+const NONCE_DIGITS: usize = 16;
+
+/// How far a trunk has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Connecting, or being told its [`ConnectionKey`].
+    Opening,
+    Open,
+    /// Its epoch has passed: nothing is written any more, what was asked is still answered.
+    Retiring,
+    Over,
+}
+
+/// See the module.
+pub struct Trunk {
+    /// Of the listener that opened it.
+    pub policy: Arc<Policy>,
+    /// What its sessions have in common.
+    pub key: ConnectionKey,
+    /// It leads to the primary of this epoch.
+    pub epoch: Epoch,
+    lanes: Rc<Lanes>,
+    stage: Cell<Stage>,
+    speakers: RefCell<VecDeque<Rc<Seat>>>,
+    /// It is on the flusher's list.
+    dirty: Cell<bool>,
+    wire: RefCell<Wire>,
+    /// A reply is under way that is too large to be kept: better to begin on another trunk.
+    congested: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    /// The tick of the last byte.
+    active: Cell<u32>,
+    /// The primary has said something.
+    has_heard: Cell<bool>,
+    /// The fence had lapsed: what waits meanwhile is handed over only for clients that are still there.
+    lapsed: Cell<bool>,
+}
+
+/// What touches the socket.
+#[derive(Default)]
+struct Wire {
+    stream: Option<Stream>,
+    out: Vec<u8>,
+    written: usize,
+    in_flight: VecDeque<Place>,
+    reading: Reading,
+    /// The primary takes no more; what it said before is still to come.
+    is_deaf: bool,
+    has_written: bool,
+    nonce: u64,
+    _counted: Option<SharedUpstream>,
+}
+
+impl Trunk {
+    /// Begins to open one. It ends by itself.
+    fn open(lanes: &Rc<Lanes>, policy: &Arc<Policy>, key: ConnectionKey, epoch: Epoch, endpoint: Endpoint) -> Rc<Self> {
+        let trunk = Rc::new(Self {
+            policy: policy.clone(),
+            key,
+            epoch,
+            lanes: lanes.clone(),
+            stage: Cell::new(Stage::Opening),
+            speakers: RefCell::default(),
+            dirty: Cell::new(false),
+            wire: RefCell::default(),
+            congested: Cell::new(false),
+            waker: RefCell::new(None),
+            active: Cell::new(lanes.local.tick.get()),
+            has_heard: Cell::new(false),
+            lapsed: Cell::new(false),
+        });
+        tokio::task::spawn_local(trunk.clone().run(endpoint));
+        trunk
+    }
+
+    /// Nothing goes over it any more, nor comes.
+    pub fn is_over(&self) -> bool {
+        self.stage.get() == Stage::Over
+    }
+
+    /// It has stood open.
+    pub fn is_open(&self) -> bool {
+        self.stage.get() == Stage::Open
+    }
+
+    /// Sessions should begin on another one.
+    pub fn is_congested(&self) -> bool {
+        self.congested.get()
+    }
+
+    /// The session in this seat has something to say.
+    #[inline]
+    pub fn speak(self: &Rc<Self>, seat: &Rc<Seat>) {
+        if !seat.speaks.replace(true) {
+            self.speakers.borrow_mut().push_back(seat.clone());
+        }
+        self.soil();
+    }
+
+    /// The flusher has to come by.
+    fn soil(self: &Rc<Self>) {
+        if !self.dirty.replace(true) {
+            self.lanes.local.flusher.add(self.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Connects, carries, ends.
+    async fn run(self: Rc<Self>, endpoint: Endpoint) {
+        let hint = match self.connect(endpoint).await {
+            Ok(()) => poll_fn(|cx| self.poll(cx)).await,
+            Err(()) => None,
+        };
+        if !self.has_heard.get() && matches!(self.stage.get(), Stage::Opening | Stage::Open) {
+            // It was good for nothing: the next one must not follow at once, for ever.
+            self.lanes.could_not_connect(self.epoch);
+        }
+        self.end();
+        if let Some(noticed) = hint {
+            self.lanes.hint(self.epoch, noticed);
+        }
+    }
+
+    async fn connect(self: &Rc<Self>, endpoint: Endpoint) -> Result<(), ()> {
+        let connected = self.lanes.clone().connect(endpoint, self.policy.clone()).await;
+        if self.stage.get() != Stage::Opening {
+            return Err(());
+        }
+        let Ok((stream, slot)) = connected else {
+            return Err(());
+        };
+        let steps = self.key.opening();
+        let mut wire = self.wire.borrow_mut();
+        wire.out = steps.concat();
+        wire.in_flight.extend(steps.iter().map(|_| Place::opening()));
+        wire.stream = Some(stream);
+        wire._counted = Some(self.lanes.local.tally(&self.policy).shared_upstream());
+        drop(wire);
+        drop(slot);
+        if steps.is_empty() {
+            self.stage.set(Stage::Open);
+        }
+        self.soil();
+        Ok(())
+    }
+
+    fn poll(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Option<Noticed>> {
+        if !self.waker.borrow().as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+        }
+        if self.stage.get() == Stage::Over {
+            return Poll::Ready(None);
+        }
+        self.push_on(cx);
+        self.read(cx)
+    }
+
+    /// Writes what was left over, and asks to be polled when there is room for more.
+    fn push_on(self: &Rc<Self>, cx: &mut Context<'_>) {
+        let wire = &mut *self.wire.borrow_mut();
+        let Some(stream) = &mut wire.stream else { return };
+        while wire.written < wire.out.len() && !wire.is_deaf && self.may_write() {
+            match stream.poll_write(cx, &wire.out[wire.written..]) {
+                Poll::Ready(Ok(bytes)) => wire.written += bytes,
+                Poll::Ready(Err(_)) => wire.is_deaf = true,
+                Poll::Pending => return,
+            }
+        }
+        if wire.written == wire.out.len() && !self.speakers.borrow().is_empty() {
+            self.soil();
+        }
+    }
+
+    /// Asked before every write. Where the fence has lapsed the lanes say when to go on.
+    fn may_write(&self) -> bool {
+        let live = matches!(self.stage.get(), Stage::Opening | Stage::Open);
+        let passage = self.lanes.link.fence.passage(self.epoch, Moment::now().as_micros());
+        self.lapsed.set(self.lapsed.get() || passage == Passage::Lapsed);
+        live && passage == Passage::Open
+    }
+
+    /// Gathers what sessions have to say and writes it.
+    fn flush(self: &Rc<Self>) {
+        self.dirty.set(false);
+        let wire = &mut *self.wire.borrow_mut();
+        if wire.stream.is_none() || wire.is_deaf || !self.may_write() {
+            return;
+        }
+        if wire.written == wire.out.len() && self.stage.get() == Stage::Open {
+            self.gather(wire);
+        }
+        let Some(stream) = &wire.stream else { return };
+        if wire.written < wire.out.len() {
+            if !wire.has_written {
+                wire.has_written = true;
+                self.lanes.link.first_byte.wrote(Moment::now());
+            }
+            self.active.set(self.lanes.local.tick.get());
+            match stream.send_now(&wire.out[wire.written..]) {
+                Ok(bytes) => wire.written += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // What it said before it closed is still to come.
+                Err(_) => wire.is_deaf = true,
+            }
+        }
+        if wire.written < wire.out.len() {
+            self.wake();
+        } else if !self.speakers.borrow().is_empty() {
+            self.soil();
+        }
+    }
+
+    /// Each speaker in turn hands over a bounded share of what it has ready.
+    fn gather(self: &Rc<Self>, wire: &mut Wire) {
+        wire.out.clear();
+        wire.written = 0;
+        let now = Moment::now();
+        let lapsed = self.lapsed.replace(false);
+        let turns = self.speakers.borrow().len();
+        for _ in 0..turns {
+            if wire.out.len() >= OUT_BYTES_MAX {
+                break;
+            }
+            let Some(seat) = self.speakers.borrow_mut().pop_front() else { break };
+            seat.speaks.set(false);
+            let Some(session) = seat.session() else { continue };
+            let room = WINDOW.saturating_sub(seat.in_flight.get());
+            let handed = session.hand_over(&self.lanes, room, lapsed, now, &mut wire.out);
+            if handed > 0 {
+                seat.in_flight.set(seat.in_flight.get() + handed);
+                wire.in_flight.push_back(Place::of(seat, handed));
+            }
+        }
+        if self.policy.verify_alignment && !wire.out.is_empty() {
+            wire.check_alignment();
+        }
+    }
+
+    /// The epoch has passed: nothing more is written. What it has said by now was heard before.
+    pub fn retire(self: &Rc<Self>, left: Departure) {
+        if matches!(self.stage.get(), Stage::Over | Stage::Retiring) {
+            return;
+        }
+        let wire = self.wire.borrow();
+        let has_unsent = || wire.stream.as_ref().is_some_and(|stream| stream.has_unsent());
+        // What was handed over and not written is answered by nobody; and what it has not been sent yet it may execute, though another
+        // has taken its place.
+        let ends = left == Departure::Gone
+            || wire.written < wire.out.len()
+            || self.stage.get() == Stage::Opening
+            || left == Departure::Replaced && has_unsent();
+        drop(wire);
+        self.stage.set(Stage::Retiring);
+        if ends {
+            self.cut();
+        }
+    }
+
+    /// Ends it now, by reset. Its sessions have to be told by somebody else.
+    pub fn cut(&self) {
+        self.stage.set(Stage::Over);
+        if let Some(stream) = self.wire.borrow_mut().stream.take() {
+            stream.abort();
+        }
+        self.wake();
+    }
+
+    /// Nobody uses it: it closes.
+    fn is_idle(&self, ticks: u32) -> bool {
+        let quiet = self.lanes.local.tick.get().wrapping_sub(self.active.get()) > ticks;
+        quiet
+            && self.stage.get() != Stage::Opening
+            && self.wire.borrow().in_flight.is_empty()
+            && self.speakers.borrow().is_empty()
+    }
+
+    /// It has ended: every session that waits for something here loses its upstream.
+    fn end(self: &Rc<Self>) {
+        self.cut();
+        self.lanes.pool.forget(self);
+        let places = std::mem::take(&mut self.wire.borrow_mut().in_flight);
+        let speakers = std::mem::take(&mut *self.speakers.borrow_mut());
+        for seat in places.into_iter().filter_map(Place::into_seat).chain(speakers) {
+            seat.in_flight.set(0);
+            if let Some(session) = seat.session() {
+                session.lost_trunk(&self.lanes, &seat);
+            }
+        }
+    }
+}
+
+impl Wire {
+    /// Asks for a word that nobody else asks for.
+    fn check_alignment(&mut self) {
+        self.nonce = self.nonce.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let nonce = self.nonce;
+        self.out.extend_from_slice(format!("*2\r\n$4\r\nECHO\r\n${NONCE_DIGITS}\r\n{nonce:016x}\r\n").as_bytes());
+        self.in_flight.push_back(Place::check(nonce));
+    }
+}

@@ -1,0 +1,147 @@
+//! What a worker has open to the primary of one group beyond what its sessions own: trunks, and connections that were given back.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Stage, Trunk};
+use crate::conversation::ConnectionKey;
+use crate::proxy::lanes::Lanes;
+use crate::proxy::policy::Policy;
+use crate::proxy::tally::OwnUpstream;
+use crate::proxy::transport::Stream;
+use crate::route::{Departure, Epoch, Moment};
+
+/// Trunks with the same key. One does the work of all; more are opened while large replies hold it up.
+const TRUNKS_MAX: usize = 4;
+/// Connections that were given back and are kept.
+const SPARES_MAX: usize = 16;
+/// A trunk or a spare that is not used for so many ticks is closed: half a minute.
+const IDLE_TICKS: u32 = 300;
+/// What the primary refused is not tried again sooner.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Default)]
+pub struct Pool {
+    trunks: RefCell<Vec<Rc<Trunk>>>,
+    spares: RefCell<Vec<Spare>>,
+    refused: RefCell<Vec<(ConnectionKey, Moment)>>,
+    /// The primary does not wipe out what a session leaves on a connection: none is used twice.
+    distrusts: Cell<bool>,
+}
+
+/// A connection that a session has given back. Nothing is in flight on it; what the session told it is still there.
+pub struct Spare {
+    /// It is open.
+    pub stream: Stream,
+    /// Where it leads to.
+    pub epoch: Epoch,
+    /// It counts as an upstream of one session.
+    pub counted: OwnUpstream,
+    tick: u32,
+}
+
+impl Pool {
+    /// The trunk for sessions of this listener with this key, opened where there is none. None where there is no primary, or where it
+    /// refused such a key.
+    pub fn trunk(&self, lanes: &Rc<Lanes>, policy: &Arc<Policy>, key: ConnectionKey) -> Option<Rc<Trunk>> {
+        let (epoch, endpoint) = lanes.target()?;
+        if self.refuses(&key) {
+            return None;
+        }
+        let fits = |trunk: &&Rc<Trunk>| {
+            let same = trunk.policy.listener.name == policy.listener.name && trunk.key == key;
+            same && trunk.epoch == epoch && matches!(trunk.stage.get(), Stage::Opening | Stage::Open)
+        };
+        let mut trunks = self.trunks.borrow_mut();
+        let of_this_kind: Vec<Rc<Trunk>> = trunks.iter().filter(fits).cloned().collect();
+        let free = of_this_kind.iter().find(|trunk| !trunk.is_congested());
+        if let Some(trunk) = free.or(of_this_kind.first().filter(|_| of_this_kind.len() >= TRUNKS_MAX)) {
+            return Some(trunk.clone());
+        }
+        let trunk = Trunk::open(lanes, policy, key, epoch, endpoint);
+        trunks.push(trunk.clone());
+        Some(trunk)
+    }
+
+    /// The primary has refused connections with this key a moment ago.
+    fn refuses(&self, key: &ConnectionKey) -> bool {
+        let mut refused = self.refused.borrow_mut();
+        if refused.is_empty() {
+            return false;
+        }
+        let now = Moment::now();
+        refused.retain(|(_, until)| now < *until);
+        refused.iter().any(|(known, _)| known == key)
+    }
+
+    /// The primary refuses connections with this key.
+    pub fn refuse(&self, key: &ConnectionKey) {
+        self.refused.borrow_mut().push((key.clone(), Moment::now() + REFUSED_FOR));
+    }
+
+    /// It has ended.
+    pub fn forget(&self, trunk: &Rc<Trunk>) {
+        self.trunks.borrow_mut().retain(|other| !Rc::ptr_eq(other, trunk));
+    }
+
+    /// A session needs this connection no longer.
+    pub fn give_back(&self, stream: Stream, epoch: Epoch, counted: OwnUpstream, tick: u32) {
+        let mut spares = self.spares.borrow_mut();
+        if spares.len() < SPARES_MAX && !self.distrusts.get() {
+            spares.push(Spare { stream, epoch, counted, tick });
+        }
+    }
+
+    /// A connection to the primary of this epoch that somebody has given back.
+    pub fn take_spare(&self, epoch: Epoch) -> Option<Spare> {
+        let mut spares = self.spares.borrow_mut();
+        while let Some(spare) = spares.pop() {
+            // Anything that has come, or its end, makes it useless.
+            let silent = spare.stream.receive_now(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+            if spare.epoch == epoch && silent {
+                return Some(spare);
+            }
+        }
+        None
+    }
+
+    /// One that was given back could not be wiped.
+    pub fn distrust(&self) {
+        self.distrusts.set(true);
+        self.spares.borrow_mut().clear();
+    }
+
+    /// The epoch has passed: what its primary had said by now is passed on, and nothing more is written to it.
+    pub fn retire(&self, epoch: Epoch, left: Departure) {
+        self.spares.borrow_mut().retain(|spare| spare.epoch >= epoch);
+        self.distrusts.set(false);
+        self.refused.borrow_mut().clear();
+        let older: Vec<Rc<Trunk>> = self.trunks.borrow().iter().filter(|trunk| trunk.epoch < epoch).cloned().collect();
+        for trunk in older {
+            trunk.hear_out();
+            trunk.retire(left);
+        }
+    }
+
+    /// Closes what has not been used for a while.
+    pub fn tidy(&self, tick: u32) {
+        self.spares.borrow_mut().retain(|spare| tick.wrapping_sub(spare.tick) <= IDLE_TICKS);
+        let idle: Vec<Rc<Trunk>> = self.trunks.borrow().iter().filter(|trunk| trunk.is_idle(IDLE_TICKS)).cloned().collect();
+        idle.iter().for_each(|trunk| trunk.cut());
+    }
+
+    /// Ends everything.
+    pub fn close(&self) {
+        self.spares.borrow_mut().clear();
+        let trunks = self.trunks.take();
+        trunks.iter().for_each(|trunk| trunk.cut());
+    }
+
+    /// The fence was renewed, or there is something else to look at: what waits is written.
+    pub fn push_on(&self) {
+        self.trunks.borrow().iter().for_each(|trunk| trunk.soil());
+    }
+}

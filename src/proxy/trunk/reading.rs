@@ -1,0 +1,281 @@
+//! What comes over a trunk: where a reply ends, and whose it is.
+//!
+//! Most replies lie whole in what was read. They are cut out there and given to their owner, several in one go. One that is not whole is
+//! kept until it is; where it becomes too large to be kept beside those of others it is passed on as it comes, or its owner asks for it
+//! again on an upstream of its own and this one is dropped ([`crate::conversation::Conversation::defers_large`]).
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::seat::{Owner, Seat};
+use super::{Stage, Trunk, Wire};
+use crate::resp::frames::ReplyScanner;
+use crate::resp::reply;
+use crate::route::{Moment, Noticed};
+
+/// A reply that is larger is not kept.
+const KEPT_REPLY_MAX: usize = 256 * 1024;
+/// Reads in one turn, so that the sessions have theirs.
+const READS_PER_TURN: usize = 4;
+/// What the primary had said when its epoch passed is passed on, as far as so many reads take it.
+const FAREWELL_READS_MAX: usize = 16;
+
+/// Why a trunk ends.
+type Why = &'static str;
+
+/// The reply that is coming in.
+#[derive(Default)]
+pub(super) struct Reading {
+    scanner: ReplyScanner,
+    course: Course,
+    /// The part of it that has come, where it is kept.
+    kept: Vec<u8>,
+}
+
+/// What is done with a reply that is not whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Course {
+    /// None is under way.
+    #[default]
+    Between,
+    /// Kept until it is whole.
+    Keep,
+    /// Its owner has its beginning.
+    Stream,
+    /// A push that nobody asked for.
+    Push,
+}
+
+/// Whole replies of one owner, one after the other, in what was read.
+pub struct Frames<'a> {
+    /// What was read.
+    pub chunk: &'a [u8],
+    at: usize,
+    scanner: &'a mut ReplyScanner,
+    left: usize,
+    /// The last one is not whole; it begins here.
+    partial: Option<usize>,
+}
+
+impl<'a> Frames<'a> {
+    /// The next that is there in whole.
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<&'a [u8]>, Why> {
+        while self.left > 0 && self.at < self.chunk.len() {
+            let rest = &self.chunk[self.at..];
+            match self.scanner.scan(rest).map_err(|_| "the primary does not speak RESP")? {
+                Some(length) => {
+                    self.at += length;
+                    // A push is nobody's reply.
+                    if rest[0] != b'>' {
+                        self.left -= 1;
+                        return Ok(Some(&rest[..length]));
+                    }
+                }
+                None => {
+                    self.partial = Some(self.at);
+                    self.at = self.chunk.len();
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Trunk {
+    /// Reads what has come. Ready when it is over, with what control should know.
+    pub(super) fn read(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Option<Noticed>> {
+        let scratch = &mut **self.lanes.local.scratch.borrow_mut();
+        for _ in 0..READS_PER_TURN {
+            let wire = &mut *self.wire.borrow_mut();
+            let Some(stream) = &mut wire.stream else { return Poll::Ready(None) };
+            let read = match stream.poll_read(cx, scratch) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(read)) => read,
+                Poll::Ready(Err(_)) => 0,
+            };
+            if read == 0 {
+                return Poll::Ready((self.stage.get() != Stage::Retiring).then_some(Noticed::Closed));
+            }
+            self.active.set(self.lanes.local.tick.get());
+            self.has_heard.set(true);
+            if let Err(why) = self.hear(wire, &scratch[..read]) {
+                let (group, listener) = (&self.lanes.link, &self.policy.listener);
+                self.lanes.remarks.dropped(group, listener, why, Moment::now());
+                return Poll::Ready(None);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Passes on what has arrived, outside of its task.
+    pub(super) fn hear_out(self: &Rc<Self>) {
+        let scratch = &mut **self.lanes.local.scratch.borrow_mut();
+        for _ in 0..FAREWELL_READS_MAX {
+            let wire = &mut *self.wire.borrow_mut();
+            let Some(read) = wire.stream.as_ref().and_then(|stream| stream.receive_now(scratch).ok()) else { return };
+            if read == 0 || self.hear(wire, &scratch[..read]).is_err() {
+                self.stage.set(Stage::Over);
+                return;
+            }
+        }
+    }
+
+    /// Gives each reply to its owner.
+    fn hear(self: &Rc<Self>, wire: &mut Wire, chunk: &[u8]) -> Result<(), Why> {
+        let now = Moment::now();
+        let mut at = 0;
+        while at < chunk.len() {
+            if wire.reading.course != Course::Between {
+                at += self.go_on(wire, &chunk[at..], now)?;
+                continue;
+            }
+            let Some(place) = wire.in_flight.front_mut() else {
+                if chunk[at] != b'>' {
+                    return Err("a reply that nobody asked for");
+                }
+                wire.reading.course = Course::Push;
+                continue;
+            };
+            let left = place.replies;
+            let mut frames = Frames { chunk, at, scanner: &mut wire.reading.scanner, left, partial: None };
+            match &place.owner {
+                Owner::Seat(seat) => self.deliver(seat, &mut frames, now)?,
+                Owner::Opening => {
+                    while let Some(frame) = frames.next()? {
+                        self.opened(frame)?;
+                    }
+                }
+                Owner::Check(nonce) => {
+                    while let Some(frame) = frames.next()? {
+                        check(*nonce, frame)?;
+                    }
+                }
+            }
+            at = frames.at;
+            let (left, partial) = (frames.left, frames.partial);
+            self.answered(wire, left);
+            if let Some(from) = partial {
+                wire.reading.begin(&chunk[from..]);
+            }
+        }
+        if wire.in_flight.is_empty() && self.stage.get() == Stage::Retiring {
+            self.stage.set(Stage::Over);
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// So many replies are left to come for the first place.
+    fn answered(self: &Rc<Self>, wire: &mut Wire, left: usize) {
+        let Some(place) = wire.in_flight.front_mut() else { return };
+        if let Owner::Seat(seat) = &place.owner {
+            seat.in_flight.set(seat.in_flight.get().saturating_sub(place.replies - left));
+        }
+        let is_opening = matches!(place.owner, Owner::Opening);
+        place.replies = left;
+        if left == 0 {
+            wire.in_flight.pop_front();
+            if is_opening && self.stage.get() == Stage::Opening && wire.in_flight.is_empty() {
+                self.stage.set(Stage::Open);
+                self.soil();
+            }
+        }
+    }
+
+    fn deliver(self: &Rc<Self>, seat: &Rc<Seat>, frames: &mut Frames<'_>, now: Moment) -> Result<(), Why> {
+        if let Some(session) = seat.session() {
+            session.hear_trunk(&self.lanes, seat, frames, now)?;
+        }
+        // What nobody wants any more.
+        while frames.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// One step of the opening was answered.
+    fn opened(self: &Rc<Self>, frame: &[u8]) -> Result<(), Why> {
+        if frame[0] != b'-' {
+            return Ok(());
+        }
+        if reply::hint(frame).is_some() {
+            self.lanes.could_not_connect(self.epoch);
+        } else {
+            self.lanes.pool.refuse(&self.key);
+        }
+        Err("the primary refused what sessions that share a connection have told it before")
+    }
+
+    /// Of a reply that has begun to come in earlier. Returns how much of `bytes` belongs to it.
+    fn go_on(self: &Rc<Self>, wire: &mut Wire, bytes: &[u8], now: Moment) -> Result<usize, Why> {
+        let end = wire.reading.scanner.scan(bytes).map_err(|_| "the primary does not speak RESP")?;
+        let part = &bytes[..end.unwrap_or(bytes.len())];
+        let is_whole = end.is_some();
+        let mut course = wire.reading.course;
+        if course == Course::Push {
+            if is_whole {
+                wire.reading.course = Course::Between;
+            }
+            return Ok(part.len());
+        }
+        let owner = wire.in_flight.front().map(|place| match &place.owner {
+            Owner::Seat(seat) => (Some(seat.clone()), 0),
+            Owner::Opening => (None, 0),
+            Owner::Check(nonce) => (None, *nonce),
+        });
+        let Some((seat, nonce)) = owner else { return Err("a reply that nobody asked for") };
+        let session = seat.as_ref().and_then(|seat| seat.session());
+        if course == Course::Keep {
+            wire.reading.kept.extend_from_slice(part);
+            let kept = &wire.reading.kept;
+            if is_whole {
+                let kept = std::mem::take(&mut wire.reading.kept);
+                match (seat.as_ref().zip(session.as_ref()), &seat) {
+                    (Some((seat, session)), _) => {
+                        let mut scanner = ReplyScanner::default();
+                        let mut frames = Frames { chunk: &kept, at: 0, scanner: &mut scanner, left: 1, partial: None };
+                        session.hear_trunk(&self.lanes, seat, &mut frames, now)?;
+                    }
+                    (None, Some(_)) => {}
+                    (None, None) if self.stage.get() == Stage::Opening => self.opened(&kept)?,
+                    (None, None) => check(nonce, &kept)?,
+                }
+            } else if kept.len() > KEPT_REPLY_MAX {
+                course = Course::Stream;
+                self.congested.set(true);
+                let kept = std::mem::take(&mut wire.reading.kept);
+                if let (Some(seat), Some(session)) = (&seat, &session) {
+                    session.hear_large(&self.lanes, seat, &kept, true, now)?;
+                }
+            }
+        } else if let (Some(seat), Some(session)) = (&seat, &session) {
+            session.hear_large(&self.lanes, seat, part, false, now)?;
+        }
+        wire.reading.course = course;
+        if is_whole {
+            wire.reading.course = Course::Between;
+            self.congested.set(false);
+            let left = wire.in_flight.front().map_or(0, |place| place.replies - 1);
+            self.answered(wire, left);
+        }
+        Ok(part.len())
+    }
+}
+
+impl Reading {
+    /// A reply that is not whole; the scanner has seen this much of it.
+    fn begin(&mut self, part: &[u8]) {
+        if part[0] == b'>' {
+            self.course = Course::Push;
+        } else {
+            self.course = Course::Keep;
+            self.kept.extend_from_slice(part);
+        }
+    }
+}
+
+/// Is this the answer to the check with this nonce?
+fn check(nonce: u64, frame: &[u8]) -> Result<(), Why> {
+    let wanted = format!("$16\r\n{nonce:016x}\r\n");
+    if frame == wanted.as_bytes() { Ok(()) } else { Err("a check of the alignment was answered with something else") }
+}

@@ -1,0 +1,77 @@
+//! Who is owed what comes over a trunk.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+
+use crate::proxy::session::Session;
+
+/// A session's place on a trunk. It is left when the session has ended or gone elsewhere; what is still to come for it is dropped.
+pub struct Seat {
+    session: Weak<Session>,
+    left: Cell<bool>,
+    /// Requests without a reply.
+    pub in_flight: Cell<usize>,
+    /// It is on the list of those who have something to say.
+    pub speaks: Cell<bool>,
+}
+
+impl Seat {
+    /// Taken by this session.
+    pub fn new(session: &Rc<Session>) -> Rc<Self> {
+        let session = Rc::downgrade(session);
+        Rc::new(Self { session, left: Cell::new(false), in_flight: Cell::new(0), speaks: Cell::new(false) })
+    }
+
+    /// Who sits here.
+    #[inline]
+    pub fn session(&self) -> Option<Rc<Session>> {
+        if self.left.get() { None } else { self.session.upgrade() }
+    }
+
+    /// Nobody sits here any more.
+    pub fn leave(&self) {
+        self.left.set(true);
+    }
+}
+
+/// Requests that follow one another on a trunk and have one owner.
+pub struct Place {
+    pub owner: Owner,
+    /// Replies still to come.
+    pub replies: usize,
+}
+
+/// See [`Place`].
+pub enum Owner {
+    /// A session, or what it has left.
+    Seat(Rc<Seat>),
+    /// The trunk, which was opened.
+    Opening,
+    /// The trunk, which wants to hear this nonce.
+    Check(u64),
+}
+
+impl Place {
+    /// Of so many requests of a session.
+    pub fn of(seat: Rc<Seat>, replies: usize) -> Self {
+        Self { owner: Owner::Seat(seat), replies }
+    }
+
+    /// Of a step that opens the trunk.
+    pub fn opening() -> Self {
+        Self { owner: Owner::Opening, replies: 1 }
+    }
+
+    /// Of a check of the alignment.
+    pub fn check(nonce: u64) -> Self {
+        Self { owner: Owner::Check(nonce), replies: 1 }
+    }
+
+    /// Whose it is, if it is a session's.
+    pub fn into_seat(self) -> Option<Rc<Seat>> {
+        match self.owner {
+            Owner::Seat(seat) => Some(seat),
+            Owner::Opening | Owner::Check(_) => None,
+        }
+    }
+}
