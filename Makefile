@@ -57,15 +57,15 @@ bench: ## the tables of the README: throughput, memory of idle sessions, failove
 	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done; \
 	cargo bench --locked --bench throughput -- --hints
 
-# RUNS: how often each way. WAYS: "direct tcp redis"; what is left out is taken from the last time. SUITE: redis or valkey.
+# RUNS: how often each way. WAYS: "direct tcp redis shared"; what is left out is taken from the last time. SUITE: redis or valkey.
 # UNITS: only these units of the suite, such as "unit/multi unit/type/list". SOURCE: an unpacked source of the suite.
 RUNS ?= 3
-WAYS ?= direct tcp redis
+WAYS ?= direct tcp redis shared
 SUITE ?= redis
 UNITS ?=
 SOURCE ?=
 
-conformance: ## the server's own test suite, direct and through mainstay (half an hour; RUNS= WAYS= SUITE=valkey UNITS=)
+conformance: ## the server's own test suite, direct and through mainstay (an hour; RUNS= WAYS= SUITE=valkey UNITS=)
 	@.ci/install conformance
 	cargo build --release --locked
 	@python3 tests/conformance/run.py --suite "$(SUITE)" --runs "$(RUNS)" --ways "$(WAYS)" --units "$(UNITS)" \
