@@ -6,7 +6,7 @@ use super::queue::{KEPT_BYTES_MAX, REQUESTS_MAX};
 use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
 use super::transaction::Ghost;
-use super::{Close, Conversation, Fault, Link, Turn, blocking};
+use super::{Close, Conversation, Fault, Link, Turn, blocking, sharing};
 use crate::resp::command::{Bond, Command, Fate, Kind, Script};
 use crate::resp::frames::arguments;
 
@@ -235,10 +235,8 @@ impl Conversation {
             Kind::Scan(place) if !self.intake.in_multi && self.is_foreign_cursor(words.get(usize::from(place))) => {
                 Some(b"-ERR mainstay: the primary changed and cursors do not move; begin again with cursor 0\r\n".to_vec())
             }
-            Kind::Wait if !self.intake.in_multi && std::mem::take(&mut self.wrote_shared) => {
-                // From the next write on this can be answered.
-                self.waited = true;
-                Some(b"-ERR mainstay: until now this connection was shared, and WAIT is about the writes of one; write and WAIT again\r\n".to_vec())
+            Kind::Wait if !self.intake.in_multi && self.wrote_shared && self.link == Link::Live && !self.shared => {
+                Some(sharing::WAITS_IN_VAIN.to_vec())
             }
             Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => Some(
                 b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n"

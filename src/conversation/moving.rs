@@ -54,6 +54,7 @@ impl Conversation {
         let subscriptions = prelude.split_off(subscriptions);
         self.load_scripts(&mut prelude, turn);
         self.begin_blocking(&mut prelude, turn);
+        self.begin_waiting(&mut prelude);
         prelude.extend(subscriptions);
         if let Some(transaction) = &self.transaction {
             prelude.extend(transaction.replay());

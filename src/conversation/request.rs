@@ -36,6 +36,8 @@ pub(super) enum Own {
     State,
     /// Replays subscriptions of this kind: as many confirmations as there are.
     Subscriptions(Channels),
+    /// Writes something, so that WAIT on this connection covers all that was written before on others.
+    Mark,
     /// Replays a command queued in a transaction.
     Queued,
     /// Loads a script.

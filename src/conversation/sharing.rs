@@ -9,7 +9,7 @@
 
 use super::course::Doubt;
 use super::queue::KEPT_BYTES_MAX;
-use super::remembered::ConnectionKey;
+use super::remembered::{ConnectionKey, request};
 use super::replies::Frame;
 use super::request::{Own, Request, Stage, What};
 use super::{Conversation, Link, Pin, Turn};
@@ -20,6 +20,10 @@ use crate::route::Epoch;
 const UNIT_REQUESTS_MAX: usize = 512;
 /// After a large reply, or a client that does not read, so many requests go over an upstream of its own before it shares again.
 const HEAVY_FOR: u16 = 64;
+
+/// To a WAIT that would not count what was written before.
+pub(super) const WAITS_IN_VAIN: &[u8] =
+    b"-ERR mainstay: this connection was shared when it wrote, and WAIT is about the writes of one; write again and WAIT then\r\n";
 
 /// What a conversation needs just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +160,24 @@ impl Conversation {
     /// Its client does not take what it is sent: it goes on alone.
     pub fn reads_slowly(&mut self) {
         self.heavy = HEAVY_FOR;
+    }
+
+    /// WAIT asks for the replicas that have all writes of one connection. Those that went over a shared one count for none of this
+    /// session's; a write on its own connection comes after them, and a message that nobody listens to is one.
+    pub(super) fn begin_waiting(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>) {
+        if self.waited && self.wrote_shared {
+            prelude.push((Own::Mark, false, request(["PUBLISH", "mainstay:wait", ""])));
+        }
+    }
+
+    /// This user may not write even that.
+    pub(super) fn waits_in_vain(&mut self) {
+        let waits = |request: &Request| matches!(request.what, What::Client(Command { kind: Kind::Wait, .. }));
+        for index in 0..self.queue.len() {
+            if self.queue.get(index).is_some_and(|request| request.stage == Stage::Waiting && waits(request)) {
+                self.settle(index, WAITS_IN_VAIN.to_vec());
+            }
+        }
     }
 
     /// What of it stays with its connection.
