@@ -1,5 +1,6 @@
 //! Where each frame of the upstream goes: to the client, to nobody, or into the drawer until it is known whether the primary changed.
 
+use super::busy::BUSY;
 use super::refusal::{is_abort, refusal};
 use super::replies::{Role, Tone, broken};
 use super::request::{Own, Request, Stage, What};
@@ -27,6 +28,8 @@ pub(super) enum Course {
 pub(super) enum Stop {
     Next(Next),
     Close(Close),
+    /// The server is busy with a script, in its own words.
+    Busy(String),
 }
 
 /// A refusal was withheld.
@@ -165,6 +168,7 @@ impl Conversation {
                 self.hint = code.or(self.hint);
                 Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
             }
+            Own::State | Own::Subscriptions(_) if frame.starts_with(BUSY) => Err(self.busy(frame)),
             Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {
                 let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
                 // A server that does not know the command repeats its arguments, a password among them.

@@ -165,7 +165,7 @@ impl Conversation {
                 let on = words.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"on"));
                 command.kind = if on { Kind::Plain } else { Kind::Opaque };
             }
-            Kind::Wait if in_multi => command.kind = Kind::Plain,
+            Kind::Wait | Kind::Oversight if in_multi => command.kind = Kind::Plain,
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
             // On a shared upstream it is not asked, and on the next one these questions come first.
             Kind::Blocking(_) if self.shared => {}
@@ -196,6 +196,7 @@ impl Conversation {
             | Kind::ScriptFlush
             | Kind::Scan(_)
             | Kind::Wait
+            | Kind::Oversight
             | Kind::Opaque => {}
             Kind::Connection(bond) => self.knows_connection |= bond == Bond::Kept,
         }
@@ -331,6 +332,7 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Unsubscribe(_)
         | Kind::Blocking(_)
         | Kind::Wait
+        | Kind::Oversight
         | Kind::Opaque => true,
         Kind::Plain
         | Kind::Select

@@ -18,6 +18,7 @@
 //! - Who holds requests for too long calls [`Conversation::refuse`].
 
 mod blocking;
+mod busy;
 mod course;
 mod effects;
 mod intake;
@@ -113,6 +114,8 @@ pub enum Next {
     /// The server refuses for now, by this error code, what every session begins with. Abort the upstream and go on as if it could not
     /// have been connected to: try again a little later.
     NotReady(&'static str),
+    /// Nothing is wrong with this upstream, but it is of no further use. Abort it.
+    Discard,
 }
 
 /// What follows from the end of an epoch.
@@ -222,6 +225,8 @@ pub struct Conversation {
     waited: bool,
     /// The last write went over a shared upstream.
     wrote_shared: bool,
+    /// Its own upstream was told nothing but who it is: it is for one request, and answered while a script keeps the server busy.
+    bare: bool,
     /// So many requests more go over an upstream of its own.
     heavy: u16,
     /// The epoch of the last one.
@@ -280,8 +285,7 @@ impl Conversation {
 
     /// Needs an upstream and has none: something waits to be sent, or a subscription to be kept.
     pub fn wants_upstream(&self) -> bool {
-        let listens = || self.state.as_ref().is_some_and(|state| state.subscribes() || state.tracks());
-        self.link == Link::None && !self.over && (self.queue.iter().any(|request| request.stage == Stage::Waiting) || listens())
+        self.link == Link::None && !self.over && (self.queue.iter().any(|request| request.stage == Stage::Waiting) || self.listens())
     }
 
     /// What is to be written to the upstream now; empty when nothing is.

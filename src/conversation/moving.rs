@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::course::Doubt;
-use super::remembered::{Bytes, request};
+use super::remembered::{Bytes, Remembered, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::Transaction;
@@ -40,6 +40,7 @@ impl Conversation {
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
         (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
+        self.bare = false;
         self.queue.rewind();
         self.reconsider();
         self.emit(turn);
@@ -48,7 +49,9 @@ impl Conversation {
     fn attach_own(&mut self, epoch: Epoch, used: bool, turn: &mut Turn<'_>) {
         self.begin(epoch, false, turn);
         let mut prelude = if used { vec![(Own::Reset, true, request(["RESET"]))] } else { Vec::new() };
-        prelude.extend(self.state.as_ref().map(|state| state.replay()).unwrap_or_default());
+        self.bare = self.oversees();
+        let replay = |state: &Box<Remembered>| if self.bare { state.replay_bare() } else { state.replay() };
+        prelude.extend(self.state.as_ref().map(replay).unwrap_or_default());
         // RESP 2 takes little else after them.
         let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
         let subscriptions = prelude.split_off(subscriptions);

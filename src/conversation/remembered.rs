@@ -237,6 +237,15 @@ impl Remembered {
         }
     }
 
+    /// The part of [`Self::replay`] that a server takes also while a script keeps it busy.
+    pub(super) fn replay_bare(&self) -> Vec<(Own, bool, Vec<u8>)> {
+        let version = |version: u8| (Own::State, true, request(["HELLO", version.to_string().as_str()]));
+        let login = |Login(words): &Login| {
+            (Own::State, true, request(std::iter::once(&b"AUTH"[..]).chain(words.iter().map(|word| &**word))))
+        };
+        self.login.iter().map(login).chain(self.version.map(version)).collect()
+    }
+
     /// The requests that tell a new connection all of it, in order; `true` for those that go alone: what follows a login must not run
     /// if it is refused. Subscriptions come last, as RESP 2 takes little else after them.
     pub(super) fn replay(&self) -> Vec<(Own, bool, Vec<u8>)> {
@@ -311,6 +320,7 @@ pub(super) fn effect_of(kind: Kind, arguments: &[Bytes]) -> Option<Effect> {
         | Kind::Scan(_)
         | Kind::Wait
         | Kind::Connection(_)
+        | Kind::Oversight
         | Kind::Opaque => None,
     }
 }

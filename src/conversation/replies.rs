@@ -54,6 +54,11 @@ impl Conversation {
         match self.frames(bytes, turn) {
             Ok(()) => {}
             Err(Stop::Close(close)) => return Err(close),
+            Err(Stop::Busy(words)) => {
+                self.detach(turn)?;
+                self.refuse_as(&words, turn);
+                return Ok(Next::Discard);
+            }
             Err(Stop::Next(next)) => {
                 self.detach(turn)?;
                 return Ok(next);
@@ -67,6 +72,10 @@ impl Conversation {
             }
             if self.doubt.as_ref().is_some_and(|doubt| doubt.stays) {
                 return self.believe(turn);
+            }
+            if self.bare && self.queue.prelude() == 0 && !self.oversees() {
+                self.detach(turn)?;
+                return Ok(Next::Discard);
             }
         }
         Ok(Next::Continue)

@@ -326,7 +326,8 @@ impl Conversation {
             | Kind::ClientNoTouch
             | Kind::Reset
             | Kind::Quit => Fit::Not(Pin::State),
-            Kind::ClientReply | Kind::Opaque => Fit::Not(Pin::Unknown),
+            // It must not stand behind what it is about.
+            Kind::ClientReply | Kind::Opaque | Kind::Oversight => Fit::Not(Pin::Unknown),
         }
     }
 }

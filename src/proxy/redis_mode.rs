@@ -247,6 +247,7 @@ impl Dialogue {
                 let useless = self.give_up_upstream();
                 self.beware(present, useless);
             }
+            Ok(Next::Discard) => drop(self.give_up_upstream()),
             Ok(Next::NotReady(_)) => {
                 let epoch = self.give_up_upstream();
                 self.beware(present, epoch);

@@ -25,7 +25,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// See the module.
 #[derive(Default)]
 pub struct Pool {
-    trunks: RefCell<Vec<Rc<Trunk>>>,
+    pub(super) trunks: RefCell<Vec<Rc<Trunk>>>,
     spares: RefCell<Vec<Spare>>,
     refused: RefCell<Vec<(ConnectionKey, Moment)>>,
     /// The primary does not wipe out what a session leaves on a connection: none is used twice.

@@ -22,6 +22,11 @@ impl Seat {
         Rc::new(Self { session, left: Cell::new(false), in_flight: Cell::new(0), speaks: Cell::new(false) })
     }
 
+    /// Nobody's: what comes for it is dropped.
+    pub fn vacant() -> Rc<Self> {
+        Rc::new(Self { session: Weak::new(), left: Cell::new(true), in_flight: Cell::new(0), speaks: Cell::new(false) })
+    }
+
     /// Who sits here.
     #[inline]
     pub fn session(&self) -> Option<Rc<Session>> {
@@ -65,6 +70,14 @@ impl Place {
     /// Of a check of the alignment.
     pub fn check(nonce: u64) -> Self {
         Self { owner: Owner::Check(nonce), replies: 1 }
+    }
+
+    /// The same without taking it.
+    pub fn seat(&self) -> Option<&Rc<Seat>> {
+        match &self.owner {
+            Owner::Seat(seat) => Some(seat),
+            Owner::Opening | Owner::Check(_) => None,
+        }
     }
 
     /// Whose it is, if it is a session's.
