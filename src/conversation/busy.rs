@@ -45,7 +45,8 @@ impl Conversation {
             && self.doubt.is_none()
             && self.transaction.is_none()
             && matches!(self.frame, Frame::Fresh)
-            && in_flight.all(|request| request.stage == Stage::Settled || request.stage == Stage::Sent && request.whole && reads(request))
+            && in_flight
+                .all(|request| request.stage == Stage::Settled || request.stage == Stage::Sent && request.whole && reads(request))
     }
 
     /// The server is busy with a script and says so, `words`, to everybody: what waits hears it as well.

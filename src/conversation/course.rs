@@ -177,7 +177,8 @@ impl Conversation {
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
             Own::Reset if frame[0] == b'-' => Err(Stop::Next(Next::DropUpstream(None))),
-            Own::Reset | Own::State | Own::Subscriptions(_) | Own::Queued => done,
+            // Another user gave the name, and this one may not.
+            Own::Reset | Own::State | Own::Name | Own::Subscriptions(_) | Own::Queued => done,
             Own::Mark => {
                 if frame[0] == b'-' {
                     self.waits_in_vain();

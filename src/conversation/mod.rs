@@ -19,6 +19,7 @@
 
 mod blocking;
 mod busy;
+mod connection_key;
 mod course;
 mod effects;
 mod intake;
@@ -36,7 +37,7 @@ mod tests;
 mod transaction;
 mod verdicts;
 
-pub use remembered::ConnectionKey;
+pub use connection_key::ConnectionKey;
 pub use scripts::Scripts;
 pub use sharing::Need;
 
@@ -285,7 +286,9 @@ impl Conversation {
 
     /// Needs an upstream and has none: something waits to be sent, or a subscription to be kept.
     pub fn wants_upstream(&self) -> bool {
-        self.link == Link::None && !self.over && (self.queue.iter().any(|request| request.stage == Stage::Waiting) || self.listens())
+        self.link == Link::None
+            && !self.over
+            && (self.queue.iter().any(|request| request.stage == Stage::Waiting) || self.listens())
     }
 
     /// What is to be written to the upstream now; empty when nothing is.

@@ -34,6 +34,8 @@ pub(super) enum Own {
     Reset,
     /// Replays the connection's state; a refusal ends the session.
     State,
+    /// The same, of what may as well be missing: how the connection is called.
+    Name,
     /// Replays subscriptions of this kind: as many confirmations as there are.
     Subscriptions(Channels),
     /// Writes something, so that WAIT on this connection covers all that was written before on others.

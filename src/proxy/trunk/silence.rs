@@ -50,7 +50,8 @@ impl Trunk {
     fn release(self: &Rc<Self>, busy: Option<&str>) {
         let wire = self.wire.borrow();
         let head = wire.in_flight.front().and_then(Place::seat).cloned();
-        let behind = wire.in_flight.iter().filter_map(Place::seat).chain(&*self.speakers.borrow()).cloned().collect::<Vec<Rc<Seat>>>();
+        let behind =
+            wire.in_flight.iter().filter_map(Place::seat).chain(&*self.speakers.borrow()).cloned().collect::<Vec<Rc<Seat>>>();
         drop(wire);
         for seat in behind {
             let is_head = head.as_ref().is_some_and(|head| Rc::ptr_eq(head, &seat));

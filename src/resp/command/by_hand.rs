@@ -77,7 +77,12 @@ pub const BY_HAND: &[Line] = &[
     line("function|dump function|list function|help", Read, Plain, "only tells"),
     line("function|stats", Read, Kind::Oversight, "tells which function runs, and is answered while it does"),
     line("function|load function|delete function|flush function|restore", Write, Plain, "changes the library"),
-    line("script|kill function|kill", Unknown, Kind::Oversight, "ends whatever runs on this very server: at the next it is another's"),
+    line(
+        "script|kill function|kill",
+        Unknown,
+        Kind::Oversight,
+        "ends whatever runs on this very server: at the next it is another's",
+    ),
     // Cursors.
     line("scan clusterscan", Read, Kind::Scan(1), "its cursor is a place in the table of one server"),
     line("sscan hscan zscan", Read, Kind::Scan(2), "its cursor is a place in the table of one server"),
@@ -115,7 +120,12 @@ pub const BY_HAND: &[Line] = &[
     line("slowlog|reset commandlog|reset latency|reset memory|purge", Write, Plain, "forgets something of the server's"),
     line("save bgsave bgrewriteaof", Write, Plain, "writes to the server's disk"),
     line("client|pause", Write, Plain, "stops every client of the server, from now on for a while"),
-    line("client|unpause", Write, Kind::Oversight, "lets every client of the server go on, and must not stand behind one that waits"),
+    line(
+        "client|unpause",
+        Write,
+        Kind::Oversight,
+        "lets every client of the server go on, and must not stand behind one that waits",
+    ),
     line("pfselftest", Write, Plain, "a test of the server itself that keeps it busy"),
     // They are meant for one server. The next one is another: there the same words do another thing.
     line("failover replicaof slaveof debug", Unknown, Plain, "meant for this very server"),
