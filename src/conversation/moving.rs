@@ -302,19 +302,3 @@ impl Conversation {
         effect.into_iter().for_each(|effect| self.remember(effect));
     }
 }
-
-/// For tests and logs: the code of a retry.
-impl Retry {
-    /// The label of `mainstay_retries_total`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused(super::Refusal::ReadOnly) => "readonly",
-            Self::Refused(super::Refusal::Loading) => "loading",
-            Self::Refused(super::Refusal::MasterDown) => "masterdown",
-            Self::Refused(super::Refusal::NoReplicas) => "noreplicas",
-            Self::Refused(super::Refusal::Unblocked) => "unblocked",
-            Self::Lost => "lost",
-            Self::Blocked => "blocked",
-        }
-    }
-}
