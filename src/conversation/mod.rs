@@ -18,6 +18,7 @@
 //! - Who holds requests for too long calls [`Conversation::refuse`].
 
 mod blocking;
+mod bounds;
 mod course;
 mod effects;
 mod intake;
@@ -29,14 +30,13 @@ mod remembered;
 mod replies;
 mod request;
 mod scripts;
+mod settled;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod verdicts;
 
 pub use scripts::Scripts;
-
-use std::collections::BTreeMap;
 
 use crate::resp::command::{Command, Commands, Kind};
 use crate::resp::frames::{ReplyScanner, RequestScanner};
@@ -48,6 +48,7 @@ use queue::Queue;
 use remembered::{Bytes, Effect, Remembered};
 use replies::Frame;
 use request::{Stage, What};
+use settled::Settled;
 use transaction::Transaction;
 
 /// Where a conversation's words go.
@@ -203,7 +204,7 @@ pub struct Conversation {
     // What was asked.
     queue: Queue,
     /// Replies that are known and wait for their turn, by sequence number.
-    settled: BTreeMap<u64, Vec<u8>>,
+    settled: Settled,
     /// What changes when a request succeeds.
     effects: Effects,
 
@@ -289,11 +290,6 @@ impl Conversation {
     /// What the last replies hint at, once: an error code that makes control ask.
     pub fn take_hint(&mut self) -> Option<&'static str> {
         self.hint.take()
-    }
-
-    /// Bytes of requests that wait for an upstream.
-    pub fn held_bytes(&self) -> usize {
-        if self.link == Link::None { self.queue.held() } else { 0 }
     }
 
     /// What waited when the upstream was attached has been answered.

@@ -147,7 +147,7 @@ impl Dialogue {
         if self.client_ended || self.ending.is_some() || self.owed.len() > OWED_BYTES_MAX {
             return Ok(false);
         }
-        let held = self.conversation.held_bytes();
+        let held = self.conversation.held_words();
         // Were the rest left in the kernel, the client's end could not be seen.
         let waits_in_vain = matches!(self.upstream, Upstream::Parked) && !present.lanes.has_primary();
         if waits_in_vain && held > PARKED_BYTES_MAX {

@@ -165,3 +165,49 @@ fn a_script_that_was_named_by_digest_in_a_transaction_is_loaded_before_the_next_
     talk.move_on();
     assert_eq!(talk.sends(), "SCRIPT LOAD return.1", "there it could not be loaded when it is needed");
 }
+
+#[test]
+fn what_is_kept_about_held_requests_counts_as_held() {
+    let mut talk = Talk::new();
+    let lines = b"a\n".repeat(10_000);
+    talk.turn(|conversation, turn| conversation.client_said(&lines, turn)).expect("within bounds");
+    let (conversation, kept) = (&talk.conversation, 10_000 * size_of::<request::Request>());
+    assert_eq!((conversation.held_words(), conversation.held_bytes()), (20_000, 20_000 + kept));
+    talk.turn(|conversation, turn| conversation.refuse("no primary", turn));
+    assert_eq!(talk.conversation.held_bytes(), 0);
+}
+
+#[test]
+fn a_client_that_pipelines_tiny_requests_without_end_is_left_waiting_and_not_closed() {
+    let mut talk = Talk::attached();
+    let mut asked = 0;
+    while talk.conversation.accepts() && asked < 1 << 19 {
+        talk.turn(|conversation, turn| conversation.client_said(b"a\nb\n", turn)).expect("the session goes on");
+        talk.conversation.wrote(4);
+        asked += 2;
+    }
+    assert!((150_000..1 << 18).contains(&asked), "{asked} requests are in flight");
+    let replies = b"+OK\r\n".repeat(asked);
+    talk.turn(|conversation, turn| conversation.upstream_said(&replies, turn)).expect("answered");
+    assert!(talk.conversation.accepts() && talk.heard.answered == asked);
+}
+
+#[test]
+fn a_client_is_left_waiting_where_mainstay_answers_much_behind_a_request_that_waits() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("GET z; MULTI");
+    let mut asked = 0;
+    while talk.conversation.accepts() && asked < 1 << 19 {
+        talk.turn(|conversation, turn| conversation.client_said(b"a\nb\n", turn)).expect("the session goes on");
+        asked += 2;
+    }
+    assert!(asked < 50_000, "{asked} replies wait");
+    talk.move_on();
+    assert_eq!(talk.sends(), "GET z");
+    talk.answers("$1\r\n1\r\n");
+    assert!(talk.conversation.accepts() && talk.heard.answered == asked + 3);
+}
