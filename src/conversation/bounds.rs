@@ -3,6 +3,7 @@
 
 use super::request::Request;
 use super::{Conversation, Link};
+use crate::resp::command::Kind;
 
 /// What waits to be sent, before the client is left waiting.
 const UNSENT_BYTES_MAX: usize = 256 * 1024 + 1;
@@ -12,11 +13,18 @@ const BEHIND_BLOCKED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A command that changes the connection is taken whole: it may be this large. So may those together that are not answered yet, before
 /// the client is left waiting.
 pub(super) const STATE_BYTES_MAX: usize = 1024 * 1024;
+/// A login may be sent by anybody, and is kept to be said again. Redis takes as much of who has not logged in.
+const LOGIN_BYTES_MAX: usize = 16 * 1024;
 /// Requests without a reply, before the client is left waiting: no sensible pipeline has half as many. With those of one more read they
 /// take 8 MiB.
 const REQUESTS_MAX: usize = 200_000;
 /// Replies that wait for their turn, and what is kept about them, before the client is left waiting.
 const SETTLED_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a command may have that is taken whole.
+pub(super) fn whole_bytes_max(kind: Kind) -> usize {
+    if let Kind::Hello | Kind::Auth = kind { LOGIN_BYTES_MAX } else { STATE_BYTES_MAX }
+}
 
 impl Conversation {
     /// There is room for more of the client.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::bounds::STATE_BYTES_MAX;
+use super::bounds::whole_bytes_max;
 use super::queue::KEPT_BYTES_MAX;
 use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
@@ -138,6 +138,9 @@ impl Conversation {
         let words: Vec<Bytes> = arguments(self.queue.incoming()).map(|word| Box::from(&word[..])).collect();
         if let Some(reply) = self.local_reply(command, &words) {
             self.settle_new(What::Client(command), reply, turn);
+            return;
+        }
+        if changes_connection(command.kind) && self.exceeds_a_bound(command, turn) {
             return;
         }
         let in_multi = self.intake.in_multi;
@@ -284,12 +287,27 @@ impl Conversation {
         } else if !is_whole_needed {
             self.note_write(command);
             self.queue.open(What::Client(command), false, turn.now);
-        } else if size > STATE_BYTES_MAX as u64 {
-            let error = format!("-ERR mainstay: such a command may have at most {STATE_BYTES_MAX} bytes\r\n");
-            self.settle_new(What::Client(command), error.into_bytes(), turn);
+        } else if size > whole_bytes_max(command.kind) as u64 {
+            self.settle_new(What::Client(command), too_large(command.kind), turn);
             self.swallowing = true;
         }
     }
+
+    /// What has come in changes the connection, and that is too much to be remembered.
+    fn exceeds_a_bound(&mut self, command: Command, turn: &mut Turn<'_>) -> bool {
+        let is_too_large = self.queue.incoming().len() > whole_bytes_max(command.kind);
+        if is_too_large {
+            self.settle_new(What::Client(command), too_large(command.kind), turn);
+        } else if self.transaction.as_mut().is_some_and(|transaction| transaction.changes_too_much()) {
+            // Were it left out, the rest would be executed without it.
+            self.break_off("ERR mainstay: this transaction changes too much of its connection to be kept", turn);
+        }
+        is_too_large || self.failure.is_some()
+    }
+}
+
+fn too_large(kind: Kind) -> Vec<u8> {
+    format!("-ERR mainstay: such a command may have at most {} bytes\r\n", whole_bytes_max(kind)).into_bytes()
 }
 
 /// Nothing is known of it.
