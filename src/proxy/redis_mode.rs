@@ -16,6 +16,7 @@
 mod doubt;
 mod endings;
 mod outlet;
+mod pause;
 mod present;
 mod remarks;
 mod upstream;
@@ -29,6 +30,7 @@ use std::task::{Context, Poll};
 
 use self::doubt::Doubt;
 use self::outlet::{Outlet, Owed};
+use self::pause::Pause;
 use self::upstream::Upstream;
 use super::tally::{Pinned, Tally};
 use super::tcp_mode::{PARKED_BYTES_MAX, QUEUED_BYTES_MAX};
@@ -49,6 +51,8 @@ pub struct Dialogue {
     upstream: Upstream,
     pinned: Pinned,
     doubt: Option<Box<Doubt>>,
+    /// Before the next upstream.
+    pause: Pause,
     /// The client shut down writing.
     client_ended: bool,
     /// Something was held back, and is not answered yet: a client that leaves meanwhile must not have it executed.
@@ -77,6 +81,7 @@ impl Dialogue {
             upstream: Upstream::None,
             pinned: Pinned::new(tally.clone()),
             doubt: None,
+            pause: Pause::default(),
             client_ended: false,
             has_waited: false,
             waits_for_fence: false,
@@ -230,12 +235,12 @@ impl Dialogue {
                     let (group, listener) = (&present.lanes.link, &present.session.policy.listener);
                     present.lanes.remarks.dropped(group, listener, why, present.now());
                 }
-                let useless = self.give_up_upstream();
-                self.beware(present, useless);
+                let lived = self.give_up_upstream();
+                self.beware(present, lived);
             }
             Ok(Next::NotReady(_)) => {
-                let epoch = self.give_up_upstream();
-                self.beware(present, epoch);
+                let lived = self.give_up_upstream();
+                self.beware(present, lived);
             }
             Err(close) => self.close(present, &close, CloseReason::Backend),
         }

@@ -48,7 +48,7 @@ pub struct Live {
     pub(super) epoch: Epoch,
     pub(super) counted: OwnUpstream,
     pub(super) slot: Option<Slot>,
-    since: Moment,
+    pub(super) since: Moment,
     /// What had waited for it has been answered.
     pub(super) settled: bool,
     /// The first byte was written.
@@ -106,7 +106,7 @@ impl Dialogue {
     pub(super) fn attend(&mut self, cx: &mut Context<'_>, present: &Present<'_>) -> Result<(), End> {
         loop {
             let goes_on = match &mut self.upstream {
-                Upstream::None => self.conversation.wants_upstream() && self.seek(present)?,
+                Upstream::None => !self.pauses(present) && self.conversation.wants_upstream() && self.seek(present)?,
                 Upstream::Parked => self.hear_verdict(present)?,
                 Upstream::Connecting(connecting) => match connecting.future.as_mut().poll(cx) {
                     Poll::Pending => false,
