@@ -265,7 +265,7 @@ impl Conversation {
                 Tone::Queued => {
                     transaction.queue(request.whole.then(|| self.queue.bytes_of(0)));
                     transaction.writes |= command.fate != Fate::Read;
-                    transaction.effects.extend(effect);
+                    effect.into_iter().for_each(|effect| transaction.change(effect));
                     return;
                 }
                 Tone::Error => {
@@ -287,7 +287,7 @@ impl Conversation {
                 let ended: Option<Box<Transaction>> = self.transaction.take();
                 (self.watching, self.broken) = (false, false);
                 if let Some(ended) = ended.filter(|_| tone == Tone::Good) {
-                    ended.effects.into_iter().for_each(|effect| self.remember(effect));
+                    ended.into_effects().into_iter().for_each(|effect| self.remember(effect));
                 }
             }
             Kind::Discard => {

@@ -19,8 +19,8 @@ use crate::route::Moment;
 
 /// What was sent and not answered is kept up to this; beyond it the oldest cannot be asked again.
 pub(super) const KEPT_BYTES_MAX: usize = 64 * 1024;
-/// Requests without a reply. A client that sends on and on without a reply is closed.
-pub(super) const REQUESTS_MAX: usize = 1 << 20;
+/// Room for more requests than these is given back as soon as it is not needed: 512 KiB.
+const SPARE_REQUESTS_MAX: usize = 16 * 1024;
 /// Where sequence numbers start: replayed requests come before what was first asked.
 const FIRST_SEQUENCE: u64 = 1 << 32;
 
@@ -303,6 +303,9 @@ impl Queue {
         if gone == self.bytes.len() {
             self.bytes.clear();
             self.base = self.head;
+            if self.requests.capacity() > 2 * SPARE_REQUESTS_MAX {
+                self.requests.shrink_to(SPARE_REQUESTS_MAX);
+            }
         } else if gone > KEPT_BYTES_MAX && gone > self.bytes.len() / 2 {
             self.bytes.drain(..gone);
             self.base = self.head;

@@ -5,6 +5,8 @@
 //! new primary is not flattened by a thousand connects at once.
 
 mod queue;
+#[cfg(test)]
+mod tests;
 
 pub use queue::Slot;
 
@@ -228,7 +230,16 @@ impl Lanes {
     }
 
     fn admission(&self, waiting_since: Moment, now: Moment) -> Admission {
-        admission(&self.route.borrow(), self.is_suspected(), waiting_since, now)
+        match admission(&self.route.borrow(), self.is_suspected(), waiting_since, now) {
+            Admission::Refuse if self.is_about_to_have_a_primary() => Admission::Park,
+            other => other,
+        }
+    }
+
+    /// There is one, and the task that follows the route has not had its turn since: whoever asks on the strength of `status` must not be
+    /// told that there is none.
+    fn is_about_to_have_a_primary(&self) -> bool {
+        !self.has_primary() && self.link.route.borrow().primary.is_ok()
     }
 
     /// Where to connect now.
