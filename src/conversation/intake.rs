@@ -151,8 +151,11 @@ impl Conversation {
                 let on = words.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"on"));
                 command.kind = if on { Kind::Plain } else { Kind::Opaque };
             }
-            Kind::Wait if in_multi => command.kind = Kind::Plain,
-            Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
+            Kind::Wait if in_multi => command.kind = Kind::Tame,
+            Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => {
+                // Should its MULTI have been refused, it blocks after all.
+                command.kind = if in_multi || blocking::says_block(&words) { Kind::Tame } else { Kind::Plain };
+            }
             // On a shared upstream it is not asked, and on the next one these questions come first.
             Kind::Blocking(_) if self.shared => {}
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
@@ -166,6 +169,7 @@ impl Conversation {
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
             Kind::Plain
+            | Kind::Tame
             | Kind::Hello
             | Kind::Auth
             | Kind::Select
@@ -334,6 +338,7 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Wait
         | Kind::Opaque => true,
         Kind::Plain
+        | Kind::Tame
         | Kind::Select
         | Kind::ClientSetName
         | Kind::ClientSetInfo

@@ -277,6 +277,9 @@ impl Conversation {
             }
         }
         if tone == Tone::Error && !(command.kind == Kind::Exec && in_transaction) {
+            if command.kind == Kind::Multi && !in_transaction {
+                self.intake.in_multi = self.is_multi_behind();
+            }
             // A DISCARD that was refused.
             self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
             return;

@@ -231,9 +231,9 @@ impl Queue {
         self.cursor - self.head
     }
 
-    /// The byte at a position, if it is kept.
-    pub(super) fn byte_at(&self, position: usize) -> Option<u8> {
-        self.bytes.get(position.checked_sub(self.base)?).copied()
+    /// Do these bytes stand at a position?
+    pub(super) fn begins_with(&self, position: usize, bytes: &[u8]) -> bool {
+        position.checked_sub(self.base).and_then(|at| self.bytes.get(at..)).is_some_and(|rest| rest.starts_with(bytes))
     }
 
     /// How many requests at the front replay the connection's state.

@@ -306,6 +306,7 @@ pub(super) fn effect_of(kind: Kind, arguments: &[Bytes]) -> Option<Effect> {
         Kind::Unsubscribe(channels) => Some(Effect::Unsubscribe(channels, arguments.get(1..)?.to_vec())),
         Kind::Reset => Some(Effect::Reset),
         Kind::Plain
+        | Kind::Tame
         | Kind::ClientReply
         | Kind::Quit
         | Kind::Multi

@@ -157,8 +157,8 @@ impl Conversation {
         defers
     }
 
-    /// Its client does not take what it is sent: it goes on alone.
-    pub fn reads_slowly(&mut self) {
+    /// For a while it goes over an upstream of its own: its client does not take what it is sent, or there is none to share.
+    pub fn goes_alone(&mut self) {
         self.heavy = HEAVY_FOR;
     }
 
@@ -296,7 +296,7 @@ impl Conversation {
         if !request.whole || self.queue.is_open() && index + 1 == self.queue.len() {
             return Fit::Not(Pin::Large);
         }
-        if self.queue.byte_at(at) != Some(b'*') {
+        if !self.queue.begins_with(at, b"*") {
             // Typed by hand: there is more than one way to read a line.
             return Fit::Not(Pin::Unknown);
         }
@@ -309,8 +309,12 @@ impl Conversation {
             _ if command.fate == Fate::Unknown => Fit::Not(Pin::Unknown),
             // On a shared connection nothing is ever watched.
             Kind::Plain | Kind::Script(_) | Kind::ScriptLoad | Kind::ScriptFlush | Kind::Scan(_) | Kind::Unwatch => Fit::Alone,
-            Kind::Multi => Fit::Begins,
-            Kind::Exec | Kind::Discard => Fit::Ends,
+            // With one word too many they are refused, and what comes between them would be executed, or what comes behind them queued. A
+            // user may also be allowed to do one and not the other: EXEC ends a transaction even then, DISCARD does not.
+            Kind::Multi if self.queue.begins_with(at, b"*1\r\n") => Fit::Begins,
+            Kind::Exec if self.queue.begins_with(at, b"*1\r\n") => Fit::Ends,
+            Kind::Multi | Kind::Exec | Kind::Discard => Fit::Not(Pin::Transaction),
+            Kind::Tame => Fit::Not(Pin::Blocked),
             Kind::Watch => Fit::Not(Pin::Watch),
             Kind::Blocking(_) => Fit::Not(Pin::Blocked),
             Kind::Wait => Fit::Not(Pin::Wait),

@@ -218,7 +218,7 @@ impl Trunk {
                 Poll::Pending => return,
             }
         }
-        if wire.written == wire.out.len() && !self.speakers.borrow().is_empty() {
+        if wire.written == wire.out.len() && self.is_open() && !self.speakers.borrow().is_empty() {
             self.soil();
         }
     }
@@ -257,7 +257,7 @@ impl Trunk {
         }
         if wire.written < wire.out.len() {
             self.wake();
-        } else if !self.speakers.borrow().is_empty() {
+        } else if self.is_open() && !self.speakers.borrow().is_empty() {
             self.soil();
         }
     }

@@ -140,7 +140,7 @@ impl Dialogue {
             self.close(present, &Close { why, fault: Fault::Client }, CloseReason::Error);
             self.owed.forgive();
         } else if self.owed.len() > OWED_BYTES_MAX {
-            self.conversation.reads_slowly();
+            self.conversation.goes_alone();
         }
         if !goes_on || !self.owed.is_clear() || self.owed.is_lost || self.ending.is_some() || self.doubt.is_some() {
             return Ok(true);

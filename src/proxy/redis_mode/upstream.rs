@@ -221,12 +221,15 @@ impl Dialogue {
     /// Gets an upstream of the kind that is needed. Where the primary has just gone, the next round parks.
     fn begin(&mut self, present: &Present<'_>) {
         let lanes = present.lanes;
-        if self.conversation.need() == Need::Shared && self.board(present) {
-            // It did not take long: the next in the queue has its turn.
-            lanes.pump();
-            return;
-        }
         let Some((epoch, endpoint)) = lanes.target() else { return };
+        if self.conversation.need() == Need::Shared {
+            if self.board(present) {
+                // It did not take long: the next in the queue has its turn.
+                lanes.pump();
+                return;
+            }
+            self.conversation.goes_alone();
+        }
         let spare = if session_shares(present) { lanes.pool.take_spare(epoch) } else { None };
         if let Some(Spare { stream, counted, .. }) = spare {
             self.go_live(present, epoch, stream, counted, None);
