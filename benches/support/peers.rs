@@ -67,8 +67,10 @@ fn only_backend(setup: &ProxySetup) -> Result<SocketAddr> {
 pub fn versions() -> String {
     let twemproxy = twemproxy().map(|program| said(&program, "--version").replace("This is nutcracker-", "twemproxy "));
     let envoy = envoy().map(|program| {
+        // PATH  version: REVISION/NUMBER/...
         let said = said(&program, "--version");
-        format!("Envoy {}", said.split('/').nth(1).unwrap_or("of an unknown version"))
+        let number = said.split_once("version:").and_then(|(_, version)| version.split('/').nth(1));
+        format!("Envoy {}", number.unwrap_or("of an unknown version"))
     });
     twemproxy.into_iter().chain(envoy).collect::<Vec<_>>().join(", ")
 }

@@ -39,6 +39,25 @@ impl Server {
         self.child.id()
     }
 
+    /// Waits until it answers again, but not for ever.
+    pub fn serves_again(&self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while !self.answers() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        true
+    }
+
+    /// The last lines that it wrote.
+    pub fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.pid())?).context("a process id is never zero")?;

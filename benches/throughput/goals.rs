@@ -67,8 +67,11 @@ pub fn write(report: &mut Report, kind: Kind, targets: &[Target], cells: &[Cell]
         for cell in cells.iter().filter(|cell| cell.workload.value_len == 100 && (goal.concerns)(&cell.workload)) {
             let measured = subjects.iter().map(|&subject| {
                 let ratios = against(targets, subject, goal.against).map(|other| cell.ratios(subject, other, goal.figure.1));
-                match Spread::of(&ratios.unwrap_or_default()) {
+                let ratios = ratios.unwrap_or_default();
+                match Spread::of(&ratios) {
                     None => "–".to_owned(),
+                    // One of the two failed on the way.
+                    Some(spread) if ratios.len() < cell.figures[subject].len() => format!("{spread} in {} rounds", ratios.len()),
                     Some(spread) if goal.bound.holds(spread.median) => format!("{spread} met"),
                     Some(spread) => format!("{spread} **missed**"),
                 }

@@ -53,6 +53,9 @@ pub struct Measured<T> {
 const KEYS: usize = 128;
 /// Different batches, shared by all connections.
 const BATCHES: usize = 8;
+/// A window lasts at least until every client was served so often on average. Thousands of clients with batches are like a wave that goes
+/// back and forth between proxy and server: a shorter window would see the proxy hand out replies and no server make them.
+const TURNS: usize = 4;
 /// Without a reply for this long the server is taken for dead.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -120,8 +123,8 @@ pub struct Connection {
     is_served: bool,
 }
 
-/// Runs a workload: until every client was served once, then `warm_up` unmeasured, then `window` measured, then until every client
-/// has its replies. `probe` is asked when the window opens and when it closes.
+/// Runs a workload: until every client was served once, then `warm_up` unmeasured, then `window` measured (or longer, see [`TURNS`]),
+/// then until every client has its replies. `probe` is asked when the window opens and when it closes.
 pub fn run<T>(
     address: SocketAddr,
     workload: Workload,
@@ -158,6 +161,7 @@ pub fn run<T>(
         if let Some((since, _)) = &opened
             && closed.is_none()
             && now - *since >= window
+            && operations >= (workload.clients * workload.pipeline * TURNS) as u64
         {
             closed = Some((now - *since, probe()?));
         }

@@ -52,6 +52,8 @@ pub struct Figures {
 pub struct Cell {
     workload: Workload,
     figures: Vec<Vec<Figures>>,
+    /// A sentence for each target that failed; from then on its figures are [`Figures::NONE`].
+    lost: Vec<String>,
 }
 
 fn main() -> Result<()> {
@@ -67,7 +69,7 @@ fn main() -> Result<()> {
     let clients_max = (plan.clients_max() * 2).max(10_000).to_string();
     let redis = workshop.redis(None, &["--maxmemory-clients", "0", "--maxclients", &clients_max])?;
     let (targets, absent) = targets::start(&workshop, &redis, &plan, &options)?;
-    for sentence in &absent {
+    for sentence in absent.iter().chain(&plan.left_out) {
         eprintln!("{sentence}");
     }
     let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
@@ -107,7 +109,7 @@ fn write(plan: &Plan, targets: &[Target], absent: &[String], cells: &[Cell]) -> 
     if targets.iter().any(|target| matches!(target.way, Way::Twemproxy | Way::Envoy)) {
         report.say(&format!("Peers: {}; one connection to Redis from each of their threads.", peers::versions()));
     }
-    for sentence in absent {
+    for sentence in absent.iter().chain(&plan.left_out).chain(cells.iter().flat_map(|cell| &cell.lost)) {
         report.say(sentence);
     }
     goals::write(&mut report, plan.kind, targets, cells);
@@ -121,15 +123,38 @@ fn measure(workload: Workload, targets: &[Target], redis: &Server, plan: &Plan) 
         (Kind::Latency, None) => Some(tenth_of_the_most(workload, redis)?),
         (Kind::Usual | Kind::Hints | Kind::Shared, _) => None,
     };
-    let mut figures = vec![Vec::new(); targets.len()];
+    let (mut figures, mut lost) = (vec![Vec::new(); targets.len()], vec![None; targets.len()]);
     for round in 0..plan.rounds {
         for turn in 0..targets.len() {
             let place = (round + turn) % targets.len();
-            let measured = one_round(workload, rate.map(|rate| (rate, round as u64)), &targets[place], redis, plan.window);
-            figures[place].push(measured.with_context(|| format!("{} through {}", workload.label(), targets[place].name))?);
+            let target = &targets[place];
+            if lost[place].is_none() {
+                match one_round(workload, rate.map(|rate| (rate, round as u64)), target, redis, plan.window) {
+                    Ok(measured) => {
+                        figures[place].push(measured);
+                        continue;
+                    }
+                    // The other cells are worth having.
+                    Err(why) => lost[place] = Some(lost_target(workload, target, &why)),
+                }
+            }
+            figures[place].push(Figures::NONE);
         }
     }
-    Ok(Cell { workload, figures })
+    Ok(Cell { workload, figures, lost: lost.into_iter().flatten().collect() })
+}
+
+/// Says why a target has no more figures of a workload, and waits until it serves again.
+fn lost_target(workload: Workload, target: &Target, why: &anyhow::Error) -> String {
+    let sentence = format!("{} through {}: given up, {why:#}.", workload.label(), target.name);
+    eprintln!("{sentence}");
+    if let Some(proxy) = &target.proxy {
+        eprintln!("{} said at last:\n{}", target.name, proxy.last_words());
+        if !proxy.serves_again() {
+            eprintln!("{} does not answer any more", target.name);
+        }
+    }
+    sentence
 }
 
 /// The rate of the latency table: the same for every target.
@@ -170,6 +195,18 @@ fn one_round(workload: Workload, rate: Option<(f64, u64)>, target: &Target, redi
 }
 
 impl Figures {
+    /// Nothing was measured.
+    const NONE: Self = Self {
+        throughput: f64::NAN,
+        p50: f64::NAN,
+        p99: f64::NAN,
+        p999: f64::NAN,
+        proxy_cpu: f64::NAN,
+        redis_cpu: f64::NAN,
+        client_cpu: f64::NAN,
+        late_p99: f64::NAN,
+    };
+
     fn of(measured: &Measured<Cpu>, late_micros: &[u32]) -> Self {
         let (before, after) = &measured.probed;
         let operations = measured.operations as f64;

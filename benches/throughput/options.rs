@@ -25,6 +25,7 @@ pub struct Options {
     #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// Measured milliseconds of each target in each round; a quarter more is spent warming up. 1000; 800 with --shared, 2000 with --latency.
+    /// Longer where so many clients with so many requests do not come round often enough.
     #[arg(long)]
     window_ms: Option<u64>,
     /// Data threads of mainstay, and threads of HAProxy and Envoy; several as "1,2".
@@ -146,9 +147,15 @@ pub struct Plan {
     pub targets: Vec<(Way, usize)>,
     /// Small values and few clients first.
     pub workloads: Vec<Workload>,
+    /// A sentence for each workload that would be too much.
+    pub left_out: Vec<String>,
     /// Requests a second, where they were given.
     pub rate: Option<f64>,
 }
+
+/// Bytes of all requests or replies under way at once, at most. With more than that Redis is so long in one turn of its loop that its
+/// health checks fail, and each measurement takes minutes.
+const UNDER_WAY_MAX: usize = 600 << 20;
 
 impl Plan {
     /// What the options come to.
@@ -172,12 +179,18 @@ impl Plan {
             _ if options.quick => (options.rounds.min(3), window_ms.min(500)),
             _ => (options.rounds, window_ms),
         };
+        let (workloads, too_much): (Vec<Workload>, Vec<Workload>) =
+            workloads(kind, options).into_iter().partition(|workload| under_way(workload) <= UNDER_WAY_MAX);
+        let left_out = |workload: &Workload| {
+            format!("Left out: {}, which would have {} MiB under way at once.", workload.label(), under_way(workload) >> 20)
+        };
         let plan = Self {
             kind,
             rounds,
             window: Duration::from_millis(window_ms),
             targets: targets(kind, options),
-            workloads: workloads(kind, options),
+            left_out: too_much.iter().map(left_out).collect(),
+            workloads,
             rate: options.rate,
         };
         let at_least_one = plan.workloads.iter().all(|workload| workload.clients.min(workload.pipeline) > 0);
@@ -250,6 +263,10 @@ fn workloads(kind: Kind, options: &Options) -> Vec<Workload> {
     }
     workloads.retain(|workload| options.only.as_ref().is_none_or(|only| workload.label().contains(only)));
     workloads
+}
+
+fn under_way(workload: &Workload) -> usize {
+    workload.clients * workload.pipeline * workload.value_len
 }
 
 /// What was given, or else what is usual.

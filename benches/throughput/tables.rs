@@ -31,7 +31,9 @@ impl Cell {
     }
 
     fn median(&self, target: usize, figure: fn(&Figures) -> f64) -> f64 {
-        Spread::of(&self.values(target, figure)).map_or(f64::NAN, |spread| spread.median)
+        let mut measured = self.values(target, figure);
+        measured.retain(|value| value.is_finite());
+        Spread::of(&measured).map_or(f64::NAN, |spread| spread.median)
     }
 
     /// Round by round.
