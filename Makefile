@@ -51,11 +51,11 @@ lint: ## format, clippy, documentation, licences, advisories
 	cargo test --locked --test licences
 	@.ci/advisories
 
-bench: ## the tables of the README: throughput, memory of idle sessions, failover (takes long)
+bench: ## the tables of the README: throughput, latency, memory of idle sessions, failover (takes long)
 	@.ci/install bench
 	cargo build --release --locked
 	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done; \
-	cargo bench --locked --bench throughput -- --hints
+	for kind in --shared --latency --hints; do cargo bench --locked --bench throughput -- $$kind; done
 
 # RUNS: how often each way. WAYS: "direct tcp redis"; what is left out is taken from the last time. SUITE: redis or valkey.
 # UNITS: only these units of the suite, such as "unit/multi unit/type/list". SOURCE: an unpacked source of the suite.
