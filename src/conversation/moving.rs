@@ -43,7 +43,10 @@ impl Conversation {
         self.note_writes_before(before.is_some(), shared);
         (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
         self.queue.rewind();
-        self.reconsider();
+        let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
+        if !same {
+            self.reconsider();
+        }
         self.emit(turn);
     }
 

@@ -18,6 +18,8 @@ use crate::route::Epoch;
 
 /// A transaction of more requests goes over an upstream of its own: what comes behind it on a shared one would wait for all of it.
 const UNIT_REQUESTS_MAX: usize = 512;
+/// So many requests that wait are looked at before a session gives up its own upstream.
+const LOOKS_AHEAD: usize = 64;
 /// After a large reply, or a client that does not read, so many requests go over an upstream of its own before it shares again.
 const HEAVY_FOR: u16 = 64;
 
@@ -126,7 +128,27 @@ impl Conversation {
             && self.queue.prelude() == 0
             && !self.queue.is_within_request()
             && self.tie().is_none()
-            && self.obstacle().is_none()
+            && !self.will_need_its_own()
+    }
+
+    /// Something of what waits must not be shared. Looks ahead, so that a session does not go to and fro within one pipeline.
+    fn will_need_its_own(&self) -> bool {
+        let mut at = self.queue.next_at();
+        let mut index = self.queue.next();
+        let end = self.queue.len().min(index + LOOKS_AHEAD);
+        while index < end {
+            let (requests, bytes) = match self.fit(index, at) {
+                Fit::Alone => (1, self.queue.get(index).map_or(0, |request| request.len)),
+                Fit::Begins => match self.unit(index, at, self.queue.len()) {
+                    Some(unit) => unit,
+                    None => return true,
+                },
+                Fit::Ends => return true,
+                Fit::Not(_) => return self.queue.get(index).is_some_and(|request| request.stage == Stage::Waiting),
+            };
+            (index, at) = (index + requests, at + bytes);
+        }
+        false
     }
 
     /// Gives up its upstream, on which nothing is in flight.

@@ -81,6 +81,8 @@ pub struct Trunk {
     /// The tick of the last byte.
     active: Cell<u32>,
     retired_at: Cell<Moment>,
+    /// Checks of the alignment are refused.
+    is_uncheckable: Cell<bool>,
     /// The primary has said something.
     has_heard: Cell<bool>,
 }
@@ -116,6 +118,7 @@ impl Trunk {
             waker: RefCell::new(None),
             active: Cell::new(lanes.local.tick.get()),
             retired_at: Cell::new(Moment::default()),
+            is_uncheckable: Cell::new(false),
             has_heard: Cell::new(false),
         });
         tokio::task::spawn_local(trunk.clone().run(endpoint));
@@ -287,7 +290,7 @@ impl Trunk {
                 wire.in_flight.push_back(Place::of(seat, handed));
             }
         }
-        if self.policy.verify_alignment && !wire.out.is_empty() {
+        if self.policy.verify_alignment && !self.is_uncheckable.get() && !wire.out.is_empty() {
             wire.check_alignment();
         }
     }
