@@ -8,6 +8,7 @@ mod harness;
 mod shared_connections {
     pub mod asks;
     pub mod author;
+    mod doctored;
     pub mod multitude;
     mod scenes;
     pub mod session;
@@ -81,10 +82,63 @@ fn calm(listener: &str, span: Duration) {
     without_fault(&outcome, &server);
 }
 
+/// Upstreams are killed by the server, one or all, and the primary changes.
+fn rough(listener: &str, span: Duration, mut chance: Chance) {
+    let servers: Vec<Redis> = {
+        let first = Redis::start(USERS);
+        let second = Redis::replica_of(&first, USERS);
+        vec![first, second]
+    };
+    furnish(&servers[0]);
+    // Mainstay's own connection is killed as well.
+    let mainstay = Setup::of(&servers).listener(listener).expecting(&[DOWN]).start_on(&servers[0]);
+    let multitude = Multitude::start(&mainstay.listen, thousand(true));
+    let (mut primary, mut failed_over) = (0, Instant::now());
+    let (mut kills, mut failovers) = (0, 0);
+    work(&multitude, span, || {
+        if failed_over.elapsed() > ms(2500) {
+            servers[primary].failover_to(&servers[1 - primary]);
+            primary = 1 - primary;
+            mainstay.wait_for_primary(&servers[primary].address());
+            servers[1 - primary].wait_for_link();
+            failed_over = Instant::now();
+            failovers += 1;
+        } else if chance.percent(20) {
+            kills += kill(&servers[primary], &mut chance);
+        }
+    });
+    let outcome = multitude.end();
+    println!("{kills} connections killed, {failovers} failovers");
+    drop(mainstay);
+    without_fault(&outcome, &servers[primary]);
+}
+
+/// Ends one connection of the server's clients, or all of them; how many.
+fn kill(server: &Redis, chance: &mut Chance) -> u64 {
+    let mut connection = server.client();
+    if chance.percent(5) {
+        return connection.must(&["CLIENT", "KILL", "TYPE", "normal"]).text().parse().expect("a number");
+    }
+    let own = connection.must(&["CLIENT", "ID"]).text();
+    let list = connection.must(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+    let ids: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("id=")?.split(' ').next()).collect();
+    let id = *chance.pick(&ids);
+    if id == own {
+        return 0;
+    }
+    connection.must(&["CLIENT", "KILL", "ID", id]).text().parse().expect("a number")
+}
+
 #[test]
 fn a_thousand_sessions_are_each_told_what_they_asked_and_nothing_else() {
     let _alone = alone();
-    calm(SHARED, Duration::from_secs(6));
+    calm(SHARED, Duration::from_secs(5));
+}
+
+#[test]
+fn nor_is_anything_else_told_when_upstreams_are_killed_and_the_primary_changes() {
+    let _alone = alone();
+    rough(SHARED, Duration::from_secs(8), Chance::new(seed()));
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub enum Check {
     /// An array, element by element.
     All(Vec<Check>),
     /// One of these.
-    Either(Box<Check>, Box<Check>),
+    Either(Vec<Check>),
     /// A number in these bounds.
     Between(i64, i64),
     /// What HELLO tells: this version of the protocol.
@@ -76,7 +76,7 @@ impl Check {
             (Self::All(checks), Value::Array(items)) => {
                 checks.len() == items.len() && checks.iter().zip(items).all(|(check, item)| check.fits(item))
             }
-            (Self::Either(one, other), _) => one.fits(value) || other.fits(value),
+            (Self::Either(some), _) => some.iter().any(|one| one.fits(value)),
             (Self::Between(low, high), Value::Int(number)) => (low..=high).contains(&number),
             (Self::Hello(version), Value::Map(items) | Value::Array(items)) => {
                 items.chunks(2).any(|pair| pair == [Value::Bulk("proto".into()), Value::Int(*version)])

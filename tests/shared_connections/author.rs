@@ -161,11 +161,7 @@ impl Author {
 
     fn set(&mut self) -> Ask {
         let place = self.chance.below(4) as usize;
-        let padding = match self.chance.below(200) {
-            0 => 150_000,
-            1..5 => 20_000,
-            _ => self.chance.below(200) as usize,
-        };
+        let padding = if self.chance.percent(2) { 8_000 } else { self.chance.below(200) as usize };
         let key = self.key(&format!("k{place}"));
         let value: Arc<str> = Arc::from(self.unique(&key) + ":" + &"x".repeat(padding));
         self.own().texts[place] = Some(value.clone());
@@ -327,8 +323,9 @@ impl Author {
     /// Many at once, a transaction among them now and then, or a change of what the connection is.
     pub(super) fn pipeline(&mut self, longest: u64) -> Step {
         let length = 2 + self.chance.below(longest - 1);
-        let mut asks = Vec::new();
-        while (asks.len() as u64) < length {
+        let mut asks: Vec<Ask> = Vec::new();
+        // What is in flight beyond this is not kept for asking again.
+        while (asks.len() as u64) < length && asks.iter().map(|ask| ask.bytes.len()).sum::<usize>() < 40_000 {
             match self.chance.below(100) {
                 0..4 => asks.extend(self.transaction()),
                 4 => asks.push(self.change()),

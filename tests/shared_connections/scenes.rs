@@ -38,7 +38,7 @@ impl Author {
             180..188 => vec![Step::of(vec![self.change()])],
             188..190 => vec![Step::of(vec![self.unknown()])],
             190..192 => vec![self.inline()],
-            192..194 => vec![Step::of(vec![Ask::write(&["WAIT", "0", "10"], Check::Between(0, 9))])],
+            192..194 => vec![Step::of(vec![self.wait()])],
             194..196 => vec![self.large()],
             196 => vec![self.identity()],
             _ => self.refused(),
@@ -51,7 +51,9 @@ impl Author {
             return self.refused().into_iter().flat_map(|step| step.asks).collect();
         }
         let count = 1 + self.chance.below(5);
-        let queued: Vec<Ask> = (0..count).map(|_| self.simple()).collect();
+        let mut queued: Vec<Ask> = (0..count).map(|_| self.simple()).collect();
+        // A demoted server refuses a transaction as a whole only where it sees a write without running a script.
+        queued.push(self.incr());
         self.unit(queued, |checks| Check::All(checks))
     }
 
@@ -102,7 +104,7 @@ impl Author {
         let mut asks = vec![Ask::read(&["WATCH", &key], Check::ok()), Ask::read(&["GET", &key], self.seen_watched())];
         let queued = vec![Ask::write(&["SET", &key, &word], Check::ok()), self.echo()];
         let nil = Check::nil(resp3, b'*');
-        asks.extend(self.unit(queued, |checks| Check::Either(Box::new(Check::All(checks)), Box::new(nil))));
+        asks.extend(self.unit(queued, |checks| Check::Either(vec![Check::All(checks), nil])));
         if self.chance.percent(50) { one_by_one(asks) } else { vec![Step::of(asks)] }
     }
 
@@ -110,7 +112,7 @@ impl Author {
         // Which of the words it was nobody can say once an EXEC came to nothing.
         let start = format!("watched:s{}@{}#", self.id, self.db);
         let text = Check::Starts(start);
-        Check::Either(Box::new(Check::nil(self.resp3, b'$')), Box::new(text))
+        Check::Either(vec![Check::nil(self.resp3, b'$'), text])
     }
 
     /// What blocks, or could.
@@ -195,13 +197,21 @@ impl Author {
         Step::of(vec![self.echo(), Ask::inline(&format!("ECHO {word}"), Check::bulk(word)), self.echo()])
     }
 
-    /// A request that is too large for a shared connection.
+    /// A request that is too large for a shared connection, and for asking it again when a new primary comes.
     fn large(&mut self) -> Step {
-        let key = self.key("large");
+        let (key, resp3) = (self.key("large"), self.resp3);
         let value: Arc<str> = Arc::from(self.unique(&key) + &"y".repeat(100_000 + self.chance.below(400_000) as usize));
-        let set = Ask::write(&["SET", &key, &value, "EX", "60"], Check::ok());
-        let get = Ask::read(&["GET", &key], Check::Text(value));
-        Step::of(vec![self.echo(), set, get, Ask::write(&["DEL", &key], Check::int(1)), self.echo()])
+        let refused = ["READONLY", "MASTERDOWN mainstay: "].map(|error| Check::Error(error.into())).to_vec();
+        let set = Ask::write(&["SET", &key, &value, "EX", "60"], Check::Either([vec![Check::ok()], refused].concat()));
+        let get = Ask::read(&["GET", &key], Check::Either(vec![Check::Text(value), Check::nil(resp3, b'$')]));
+        Step::of(vec![self.echo(), set, get, Ask::write(&["DEL", &key], Check::Between(0, 1)), self.echo()])
+    }
+
+    /// Writes on an upstream that is gone cannot be waited for.
+    fn wait(&mut self) -> Ask {
+        let gone = Check::Error("the primary changed after your last write".into());
+        let demoted = Check::Error("WAIT cannot be used with replica instances".into());
+        Ask::write(&["WAIT", "0", "10"], Check::Either(vec![Check::Between(0, 9), gone, demoted]))
     }
 
     /// From then on the session has a connection of its own.
