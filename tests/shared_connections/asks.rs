@@ -69,7 +69,8 @@ impl Check {
             (Self::Starts(start), Value::Bulk(text)) => text.starts_with(start.as_str()),
             (Self::Pairs(wanted), Value::Map(items) | Value::Array(items)) => {
                 let text = |value: &Value| if let Value::Bulk(text) = value { text.clone() } else { format!("{value:?}") };
-                let mut got: Vec<_> = items.chunks(2).map(|pair| (text(&pair[0]), pair.get(1).map(text).unwrap_or_default())).collect();
+                let mut got: Vec<_> =
+                    items.chunks(2).map(|pair| (text(&pair[0]), pair.get(1).map(text).unwrap_or_default())).collect();
                 got.sort();
                 got == *wanted
             }

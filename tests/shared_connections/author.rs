@@ -299,8 +299,11 @@ impl Author {
 
     fn publish(&mut self) -> Ask {
         let channels = self.common.channels.borrow().clone();
-        let channel =
-            if channels.is_empty() { self.key("nobody") } else { channels[self.chance.below(channels.len() as u64) as usize].clone() };
+        let channel = if channels.is_empty() {
+            self.key("nobody")
+        } else {
+            channels[self.chance.below(channels.len() as u64) as usize].clone()
+        };
         let number = self.common.messages.get();
         self.common.messages.set(number + 1);
         Ask::write(&["PUBLISH", &channel, &format!("{channel}#{number}")], Check::Between(0, 1))

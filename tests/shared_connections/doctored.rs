@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::multitude::{Manners, Multitude, Outcome, USERS, furnish};
 use super::wire::{encode, parse};
 use crate::harness::{Redis, ms};
-use crate::{work, without_fault};
+use crate::{without_fault, work};
 
 /// What the relay does wrong, with every so manieth reply or request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

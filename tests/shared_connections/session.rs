@@ -156,7 +156,8 @@ impl Session {
         let Some(mut step) = self.plan.pop_front() else { return };
         let chance = &mut self.author.chance;
         if self.manners.leaves && chance.percent(2) {
-            self.leave = [Leave::Sent, Leave::Sent, Leave::MidReply, Leave::MidReply, Leave::Half, Leave::Quit][chance.below(6) as usize];
+            self.leave =
+                [Leave::Sent, Leave::Sent, Leave::MidReply, Leave::MidReply, Leave::Half, Leave::Quit][chance.below(6) as usize];
         }
         if self.manners.leaves && self.leave == Leave::Stay && chance.percent(1) {
             self.deaf_until = Some(now + Duration::from_millis(chance.below(1500)));
@@ -181,7 +182,8 @@ impl Session {
     fn say(&mut self, now: Instant) -> Result<(), (End, Option<String>)> {
         if !self.out.is_empty() {
             let length = self.out.len();
-            let limit = if self.author.chance.percent(15) { 1 + self.author.chance.below(length as u64) as usize } else { length };
+            let limit =
+                if self.author.chance.percent(15) { 1 + self.author.chance.below(length as u64) as usize } else { length };
             match self.socket.write(&self.out[..limit]) {
                 Ok(written) => {
                     self.out.drain(..written);
