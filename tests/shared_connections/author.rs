@@ -138,6 +138,11 @@ impl Author {
         }
     }
 
+    /// It asks only what can be asked over a shared connection.
+    pub(super) fn is_simple(&self) -> bool {
+        self.id % 5 < 3
+    }
+
     pub(super) fn own(&mut self) -> &mut Own {
         self.own.entry((self.user.prefix(), self.db)).or_default()
     }
@@ -331,7 +336,7 @@ impl Author {
         while (asks.len() as u64) < length && asks.iter().map(|ask| ask.bytes.len()).sum::<usize>() < 40_000 {
             match self.chance.below(100) {
                 0..4 => asks.extend(self.transaction()),
-                4 => asks.push(self.change()),
+                4 if !self.is_simple() => asks.push(self.change()),
                 _ => asks.push(self.simple()),
             }
         }
