@@ -27,6 +27,11 @@ const HEAVY_FOR: u16 = 64;
 pub(super) const WAITS_IN_VAIN: &[u8] =
     b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
 
+/// A write that changes nothing: a message that nobody listens to.
+pub(super) fn mark() -> Vec<u8> {
+    request(["PUBLISH", "mainstay:wait", ""])
+}
+
 /// What a conversation needs just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -186,7 +191,7 @@ impl Conversation {
     /// session's; a write on its own connection comes after them, and a message that nobody listens to is one.
     pub(super) fn begin_waiting(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>) {
         if self.waited && self.wrote_before {
-            prelude.push((Own::Mark, false, request(["PUBLISH", "mainstay:wait", ""])));
+            prelude.push((Own::Mark, false, mark()));
         }
     }
 
