@@ -17,6 +17,9 @@ const CURSORS_MAX: usize = 32;
 /// No server has longer ones: a number, or in a cluster a number, a slot and a node.
 const CURSOR_BYTES_MAX: usize = 64;
 
+/// What is answered to a command inside a transaction.
+pub(super) const QUEUED: &[u8] = b"+QUEUED\r\n";
+
 /// Where a frame goes.
 pub(super) enum Course {
     More,
@@ -88,9 +91,14 @@ impl Conversation {
             What::Client(_) if first == b'-' && may_wait => Ok(Course::More),
             What::Client(command) if first == b'-' => self.error_course(index, request, command, frame),
             What::Client(command) if self.doubt.is_some() => self.doubted_course(index, request, command, frame, may_wait),
+            // A script may say so of its own.
+            What::Client(Command { kind: Kind::Plain, .. }) if self.shared && self.transaction.is_none() && frame == QUEUED => {
+                // Somebody has left a transaction open: whatever is sent now is queued, and never executed.
+                Err(Stop::Next(Next::DropUpstream(Some("a connection that sessions share was left in a transaction"))))
+            }
             What::Client(_) if first == b'+' && self.transaction.is_some() => match frame {
                 _ if may_wait => Ok(Course::More),
-                b"+QUEUED\r\n" => Ok(Course::Pass(Role::Reply(Tone::Queued))),
+                QUEUED => Ok(Course::Pass(Role::Reply(Tone::Queued))),
                 _ => Ok(Course::Pass(Role::Reply(Tone::Good))),
             },
             What::Client(Command { kind: Kind::Scan(_), .. }) => match word(frame) {
@@ -180,10 +188,10 @@ impl Conversation {
             // Another user gave the name, and this one may not.
             Own::Reset | Own::State | Own::Name | Own::Subscriptions(_) | Own::Queued => done,
             Own::Mark => {
-                if frame[0] == b'-' {
-                    self.waits_in_vain();
+                match frame[0] {
+                    b'-' => self.waits_in_vain(),
+                    _ => self.wrote_before = false,
                 }
-                self.wrote_shared = false;
                 done
             }
             Own::Script | Own::ClientId if may_wait => Ok(Course::More),

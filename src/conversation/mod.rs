@@ -18,6 +18,7 @@
 //! - Who holds requests for too long calls [`Conversation::refuse`].
 
 mod blocking;
+mod bounds;
 mod busy;
 mod connection_key;
 mod course;
@@ -31,19 +32,20 @@ mod remembered;
 mod replies;
 mod request;
 mod scripts;
+mod settled;
 mod sharing;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod verdicts;
+mod words;
 
 pub use connection_key::ConnectionKey;
 pub use scripts::Scripts;
 pub use sharing::Need;
+pub use words::{Close, Fault, Next, Outlet, Pin, Refusal, Retry, Turn, Withdrawn};
 
-use std::collections::BTreeMap;
-
-use crate::resp::command::{Command, Commands, Kind};
+use crate::resp::command::{Command, Kind};
 use crate::resp::frames::{ReplyScanner, RequestScanner};
 use crate::route::{Epoch, Moment};
 use course::Doubt;
@@ -53,126 +55,8 @@ use queue::Queue;
 use remembered::{Bytes, Effect, Remembered};
 use replies::Frame;
 use request::{Stage, What};
+use settled::Settled;
 use transaction::Transaction;
-
-/// Where a conversation's words go.
-pub trait Outlet {
-    /// To the client, in order.
-    fn pass(&mut self, bytes: &[u8]);
-    /// A request that came at `asked` has its reply (or, of several, the last).
-    fn answered(&mut self, asked: Moment);
-    /// A request is asked again.
-    fn retried(&mut self, why: Retry);
-}
-
-/// Why a request is asked again: the label of `mainstay_retries_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// The server refused it unexecuted; the error code.
-    Refused(Refusal),
-    /// The upstream was lost and it changes nothing.
-    Lost,
-    /// It was blocked when the primary changed.
-    Blocked,
-}
-
-/// Error codes that prove that nothing was executed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Refusal {
-    /// `-READONLY`.
-    #[default]
-    ReadOnly,
-    /// `-LOADING`.
-    Loading,
-    /// `-MASTERDOWN`.
-    MasterDown,
-    /// `-NOREPLICAS`.
-    NoReplicas,
-    /// `-UNBLOCKED`.
-    Unblocked,
-}
-
-/// What the present moment offers.
-pub struct Turn<'a> {
-    /// One reading of the clock for each turn.
-    pub now: Moment,
-    /// What commands do, as the primary said last.
-    pub commands: &'a Commands,
-    /// The scripts that the group's sessions have sent.
-    pub scripts: &'a mut Scripts,
-    /// Where words go.
-    pub outlet: &'a mut dyn Outlet,
-}
-
-/// What follows from what an upstream said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Go on.
-    Continue,
-    /// This upstream must not be used any more; the conversation goes on with another one when it needs one. Abort it. A reason where
-    /// it is worth a line in the log.
-    DropUpstream(Option<&'static str>),
-    /// The server refuses for now, by this error code, what every session begins with. Abort the upstream and go on as if it could not
-    /// have been connected to: try again a little later.
-    NotReady(&'static str),
-    /// Nothing is wrong with this upstream, but it is of no further use. Abort it.
-    Discard,
-}
-
-/// What follows from the end of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withdrawn {
-    /// Abort the upstream now.
-    Drop,
-    /// Write nothing more, but read on: replies to what was sent are awaited, for a bounded time. It ends with [`Next::DropUpstream`];
-    /// if it does not in time, call [`Conversation::upstream_lost`].
-    Drain,
-}
-
-/// The session has to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Close {
-    /// For the log, a half-sentence that follows "closed: ".
-    pub why: String,
-    /// Who brought it about.
-    pub fault: Fault,
-}
-
-/// See [`Close`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The client broke the protocol or a bound; the word for it was passed to it already.
-    Client,
-    /// The upstream was lost while a write was in flight, or broke the protocol.
-    Upstream,
-    /// The new primary refused what the old one had accepted.
-    Replay,
-}
-
-/// Why a session needs an upstream of its own just now: the label of `mainstay_pinned_sessions`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pin {
-    /// Between MULTI and EXEC.
-    Transaction,
-    /// WATCH.
-    Watch,
-    /// Any subscription.
-    Subscription,
-    /// A blocking command.
-    Blocked,
-    /// CLIENT TRACKING.
-    Tracking,
-    /// WAIT is about the writes of one connection.
-    Wait,
-    /// What changes its connection, while it is asked.
-    State,
-    /// The client knows its connection by name or id.
-    Identity,
-    /// Large requests or replies, or a client that reads slowly.
-    Large,
-    /// Nothing proves that it does the others on a connection no harm.
-    Unknown,
-}
 
 /// Is there an upstream?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -210,7 +94,7 @@ pub struct Conversation {
     // What was asked.
     queue: Queue,
     /// Replies that are known and wait for their turn, by sequence number.
-    settled: BTreeMap<u64, Vec<u8>>,
+    settled: Settled,
     /// What changes when a request succeeds.
     effects: Effects,
 
@@ -224,8 +108,8 @@ pub struct Conversation {
     knows_connection: bool,
     /// It has asked to WAIT: from then on its writes go where that can be answered.
     waited: bool,
-    /// The last write went over a shared upstream.
-    wrote_shared: bool,
+    /// It has written, on this upstream or another one to this primary, and nothing on this one since that is its own.
+    wrote_before: bool,
     /// Its own upstream was told nothing but who it is: it is for one request, and answered while a script keeps the server busy.
     bare: bool,
     /// So many requests more go over an upstream of its own.
@@ -311,11 +195,6 @@ impl Conversation {
     /// What the last replies hint at, once: an error code that makes control ask.
     pub fn take_hint(&mut self) -> Option<&'static str> {
         self.hint.take()
-    }
-
-    /// Bytes of requests that wait for an upstream.
-    pub fn held_bytes(&self) -> usize {
-        if self.link == Link::None { self.queue.held() } else { 0 }
     }
 
     /// What waited when the upstream was attached has been answered.

@@ -9,6 +9,8 @@
 //! One buffer serves sending and asking again: asking again is setting `cursor` back. Positions count from the session's beginning, so
 //! that dropping what is answered moves none of them.
 
+mod again;
+
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -17,8 +19,8 @@ use crate::route::Moment;
 
 /// What was sent and not answered is kept up to this; beyond it the oldest cannot be asked again.
 pub(super) const KEPT_BYTES_MAX: usize = 64 * 1024;
-/// Requests without a reply. A client that sends on and on without a reply is closed.
-pub(super) const REQUESTS_MAX: usize = 1 << 20;
+/// Room for more requests than these is given back as soon as it is not needed: 512 KiB.
+const SPARE_REQUESTS_MAX: usize = 16 * 1024;
 /// Where sequence numbers start: replayed requests come before what was first asked.
 const FIRST_SEQUENCE: u64 = 1 << 32;
 
@@ -144,7 +146,7 @@ impl Queue {
     pub(super) fn push_own(&mut self, own: Own, bytes: &[u8], asked: Moment) {
         debug_assert!(!self.open && self.incoming == 0, "own requests stand between the client's");
         self.append(bytes);
-        self.push(What::Own(own), false, asked);
+        self.push(What::Own(own), own == Own::Mark, asked);
     }
 
     /// What has come in is the beginning of a request that is passed on while it comes.
@@ -229,9 +231,9 @@ impl Queue {
         self.cursor - self.head
     }
 
-    /// The byte at a position, if it is kept.
-    pub(super) fn byte_at(&self, position: usize) -> Option<u8> {
-        self.bytes.get(position.checked_sub(self.base)?).copied()
+    /// Do these bytes stand at a position?
+    pub(super) fn begins_with(&self, position: usize, bytes: &[u8]) -> bool {
+        position.checked_sub(self.base).and_then(|at| self.bytes.get(at..)).is_some_and(|rest| rest.starts_with(bytes))
     }
 
     /// How many requests at the front replay the connection's state.
@@ -301,6 +303,9 @@ impl Queue {
         if gone == self.bytes.len() {
             self.bytes.clear();
             self.base = self.head;
+            if self.requests.capacity() > 2 * SPARE_REQUESTS_MAX {
+                self.requests.shrink_to(SPARE_REQUESTS_MAX);
+            }
         } else if gone > KEPT_BYTES_MAX && gone > self.bytes.len() / 2 {
             self.bytes.drain(..gone);
             self.base = self.head;
@@ -357,59 +362,6 @@ impl Queue {
     /// Changes how far a request is.
     pub(super) fn set(&mut self, index: usize, stage: Stage) {
         self.requests[index].stage = stage;
-    }
-
-    /// Stops passing the open request on; the rest of it must not be appended.
-    pub(super) fn abandon_open(&mut self) {
-        self.open = false;
-    }
-
-    /// Everything that is not settled is to be sent, from the beginning. What is not `whole` must be settled before.
-    pub(super) fn rewind(&mut self) {
-        for request in &mut self.requests {
-            if request.stage != Stage::Settled {
-                request.stage = Stage::Waiting;
-            }
-        }
-        (self.cursor, self.ready, self.next_at) = (self.head, self.head, self.head);
-        (self.next, self.ready_next, self.awaited, self.trimmed) = (0, 0, 0, 0);
-    }
-
-    /// Forgets the first `count` requests, which nobody waits for.
-    pub(super) fn drop_first(&mut self, count: usize) {
-        for _ in 0..count {
-            self.pop();
-        }
-    }
-
-    /// Puts requests before all others. Everything has to be rewound. What is behind the last one that replays something waits until that
-    /// has succeeded: it must not run in another database, or out of its transaction.
-    pub(super) fn put_first(&mut self, own: &[(Own, bool, Vec<u8>)], asked: Moment) {
-        let mut bytes: Vec<u8> = own.iter().flat_map(|(_, _, bytes)| bytes).copied().collect();
-        bytes.extend_from_slice(&self.bytes[self.head - self.base..]);
-        self.bytes = bytes;
-        (self.base, self.head) = (0, 0);
-        for (own, barrier, bytes) in own.iter().rev() {
-            let what = What::Own(*own);
-            let stage = Stage::Waiting;
-            let request = Request { asked, len: bytes.len(), what, stage, barrier: *barrier, started: false, whole: true };
-            self.requests.push_front(request);
-            self.first -= 1;
-        }
-        self.prelude = own.len();
-        self.rewind();
-    }
-
-    /// Asks the first request in other words. Everything has to be rewound.
-    pub(super) fn reword_first(&mut self, words: &[u8]) {
-        let Some(first) = self.requests.front_mut() else { return };
-        let rest = self.head - self.base + first.len;
-        first.len = words.len();
-        let mut bytes = words.to_vec();
-        bytes.extend_from_slice(&self.bytes[rest..]);
-        self.bytes = bytes;
-        (self.base, self.head) = (0, 0);
-        self.rewind();
     }
 
     /// Everything that is not handed over, whole or not.

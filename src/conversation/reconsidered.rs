@@ -20,6 +20,17 @@ impl Conversation {
         self.intake.broken = intake.broken;
     }
 
+    /// The first request was no MULTI after all: is one open by what waits behind it?
+    pub(super) fn is_multi_behind(&self) -> bool {
+        let mut intake = intake::Intake::default();
+        for request in self.queue.iter().skip(1) {
+            if let What::Client(command) = request.what {
+                intake.follow(command.kind);
+            }
+        }
+        intake.in_multi
+    }
+
     /// The request at `index` is answered by mainstay, in its turn.
     pub(super) fn settle(&mut self, index: usize, reply: Vec<u8>) {
         self.settled.insert(self.queue.sequence(index), reply);

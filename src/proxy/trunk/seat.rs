@@ -13,18 +13,22 @@ pub struct Seat {
     pub in_flight: Cell<usize>,
     /// It is on the list of those who have something to say.
     pub speaks: Cell<bool>,
+    /// What it has to say was kept waiting because the fence had lapsed.
+    pub waited: Cell<bool>,
 }
 
 impl Seat {
     /// Taken by this session.
     pub fn new(session: &Rc<Session>) -> Rc<Self> {
         let session = Rc::downgrade(session);
-        Rc::new(Self { session, left: Cell::new(false), in_flight: Cell::new(0), speaks: Cell::new(false) })
+        let (left, speaks, waited) = Default::default();
+        Rc::new(Self { session, left, in_flight: Cell::new(0), speaks, waited })
     }
 
     /// Nobody's: what comes for it is dropped.
     pub fn vacant() -> Rc<Self> {
-        Rc::new(Self { session: Weak::new(), left: Cell::new(true), in_flight: Cell::new(0), speaks: Cell::new(false) })
+        let (left, waited, speaks) = (Cell::new(true), Cell::new(false), Cell::new(false));
+        Rc::new(Self { session: Weak::new(), left, in_flight: Cell::new(0), waited, speaks })
     }
 
     /// Who sits here.
