@@ -30,10 +30,15 @@ test: ## unit tests, house rules, and tests on real servers
 	@.ci/install test
 	@$(more_descriptors); cargo test --locked --no-fail-fast
 
-soak: ## what clients see across 30 planned failovers and 30 crashes, in both modes (takes a quarter of an hour)
+# SOAK_MINUTES: how long a thousand sessions share connections and look for a reply that reached another request.
+SOAK_MINUTES ?= 10
+
+soak: ## what clients see across 30 planned failovers and 30 crashes, and of shared connections (half an hour; SOAK_MINUTES=10)
 	@.ci/install test
 	@$(more_descriptors); HISTORIES_FAILOVERS=30 HISTORIES_CRASHES=30 \
 	cargo test --locked --test histories -- --include-ignored --nocapture --test-threads 1
+	@$(more_descriptors); SOAK_MINUTES=$(SOAK_MINUTES) \
+	cargo test --locked --test shared_connections -- --include-ignored --nocapture --test-threads 1 hour_after_hour
 
 # SECONDS_EACH: how long each target runs. What it finds stays in target/fuzz/found; `make test` replays tests/fuzz/corpus.
 SECONDS_EACH ?= 60

@@ -6,8 +6,9 @@ use super::bounds::whole_bytes_max;
 use super::queue::KEPT_BYTES_MAX;
 use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
+use super::sharing::mark;
 use super::transaction::Ghost;
-use super::{Close, Conversation, Fault, Link, Turn, blocking, sharing};
+use super::{Close, Conversation, Fault, Link, Turn, blocking};
 use crate::resp::command::{Bond, Command, Fate, Kind, Script};
 use crate::resp::frames::arguments;
 
@@ -130,6 +131,7 @@ impl Conversation {
         if command.fate != Fate::Read && command.kind != Kind::Wait && !self.intake.in_multi {
             self.wrote = true;
             self.wrote_elsewhere = false;
+            self.wrote_before &= self.shared;
         }
     }
 
@@ -144,7 +146,7 @@ impl Conversation {
             return;
         }
         let in_multi = self.intake.in_multi;
-        self.waited |= self.shares && command.kind == Kind::Wait && !in_multi;
+        self.waited |= command.kind == Kind::Wait && !in_multi;
         let mut command = command;
         match command.kind {
             Kind::ClientReply => {
@@ -185,8 +187,12 @@ impl Conversation {
             | Kind::Script(Script::Digest | Script::Function)
             | Kind::ScriptFlush
             | Kind::Scan(_)
-            | Kind::Wait
             | Kind::Opaque => {}
+            Kind::Wait => {
+                if self.link == Link::Live && !self.shared && std::mem::take(&mut self.wrote_before) {
+                    self.put_before_incoming(&[(Own::Mark, mark())], turn);
+                }
+            }
             Kind::Connection(bond) => self.knows_connection |= bond == Bond::Kept,
         }
         self.note_write(command);
@@ -224,9 +230,6 @@ impl Conversation {
             }
             Kind::Scan(place) if !self.intake.in_multi && self.is_foreign_cursor(words.get(usize::from(place))) => {
                 Some(b"-ERR mainstay: the primary changed and cursors do not move; begin again with cursor 0\r\n".to_vec())
-            }
-            Kind::Wait if !self.intake.in_multi && self.wrote_shared && self.link == Link::Live && !self.shared => {
-                Some(sharing::WAITS_IN_VAIN.to_vec())
             }
             Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => Some(
                 b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n"
