@@ -59,6 +59,8 @@ impl Conversation {
                 self.refuse_as(&words, turn);
                 return Ok(Next::Discard);
             }
+            // Whoever shares it with others ends it, for all of them, and says so to each.
+            Err(Stop::Next(next @ Next::DropUpstream(Some(_)))) if self.shared => return Ok(next),
             Err(Stop::Next(next)) => {
                 self.detach(turn)?;
                 return Ok(next);
