@@ -184,9 +184,8 @@ impl Conversation {
                 let why = format!("the new primary does not accept what the one before accepted: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
-            Own::Reset if frame[0] == b'-' => Err(Stop::Next(Next::DropUpstream(None))),
             // Another user gave the name, and this one may not.
-            Own::Reset | Own::State | Own::Name | Own::Subscriptions(_) | Own::Queued => done,
+            Own::State | Own::Name | Own::Subscriptions(_) | Own::Queued => done,
             Own::Mark => {
                 match frame[0] {
                     b'-' => self.waits_in_vain(),

@@ -23,12 +23,26 @@ const TOO_LARGE: &[u8] =
 impl Conversation {
     /// A connection to the primary of `epoch` stands; the state of the one before is replayed first.
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
-        self.attach_own(epoch, false, turn);
-    }
-
-    /// The same on a connection that another session has used and given back: what that one left there is wiped out first.
-    pub fn attach_used(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
-        self.attach_own(epoch, true, turn);
+        self.begin(epoch, false, turn);
+        self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special());
+        self.bare = self.oversees();
+        let replay = |state: &Box<Remembered>| if self.bare { state.replay_bare() } else { state.replay() };
+        let mut prelude = self.state.as_ref().map(replay).unwrap_or_default();
+        // RESP 2 takes little else after them.
+        let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
+        let subscriptions = prelude.split_off(subscriptions);
+        self.load_scripts(&mut prelude, turn);
+        self.begin_blocking(&mut prelude, turn);
+        self.begin_waiting(&mut prelude);
+        prelude.extend(subscriptions);
+        if let Some(transaction) = &self.transaction {
+            prelude.extend(transaction.replay());
+        }
+        self.backlog = self.queue.next_sequence();
+        if !prelude.is_empty() {
+            self.queue.put_first(&prelude, turn.now);
+        }
+        self.emit(turn);
     }
 
     /// The part that is the same for an upstream of its own and a shared one.
@@ -47,30 +61,6 @@ impl Conversation {
         let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
         if !same {
             self.reconsider();
-        }
-        self.emit(turn);
-    }
-
-    fn attach_own(&mut self, epoch: Epoch, used: bool, turn: &mut Turn<'_>) {
-        self.begin(epoch, false, turn);
-        self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special());
-        let mut prelude = if used { vec![(Own::Reset, true, request(["RESET"]))] } else { Vec::new() };
-        self.bare = self.oversees();
-        let replay = |state: &Box<Remembered>| if self.bare { state.replay_bare() } else { state.replay() };
-        prelude.extend(self.state.as_ref().map(replay).unwrap_or_default());
-        // RESP 2 takes little else after them.
-        let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
-        let subscriptions = prelude.split_off(subscriptions);
-        self.load_scripts(&mut prelude, turn);
-        self.begin_blocking(&mut prelude, turn);
-        self.begin_waiting(&mut prelude);
-        prelude.extend(subscriptions);
-        if let Some(transaction) = &self.transaction {
-            prelude.extend(transaction.replay());
-        }
-        self.backlog = self.queue.next_sequence();
-        if !prelude.is_empty() {
-            self.queue.put_first(&prelude, turn.now);
         }
         self.emit(turn);
     }

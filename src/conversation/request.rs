@@ -30,8 +30,6 @@ pub(super) enum What {
 /// What mainstay asks on its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own {
-    /// Wipes out what another session left on the connection.
-    Reset,
     /// Replays the connection's state; a refusal ends the session.
     State,
     /// The same, of what may as well be missing: how the connection is called.

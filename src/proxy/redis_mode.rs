@@ -246,9 +246,6 @@ impl Dialogue {
                     let (group, listener) = (&present.lanes.link, &present.session.policy.listener);
                     present.lanes.remarks.dropped(group, listener, why, present.now());
                 }
-                if matches!(&self.upstream, Upstream::Live(live) if live.is_used && !live.settled) {
-                    present.lanes.pool.distrust();
-                }
                 let lived = self.give_up_upstream();
                 self.beware(present, lived);
             }
