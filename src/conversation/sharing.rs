@@ -277,7 +277,7 @@ impl Conversation {
     /// Why the first request of all may not go over a shared upstream.
     pub(super) fn first_unfit(&self) -> Option<Pin> {
         match self.fit(0, self.queue.head()) {
-            _ if self.queue.len() == 0 => None,
+            _ if self.queue.is_empty() => None,
             Fit::Not(pin) => Some(pin),
             Fit::Begins | Fit::Ends => Some(Pin::Transaction),
             Fit::Alone => None,
