@@ -175,6 +175,9 @@ impl Conversation {
     /// Without an upstream from here on. What was sent and proved unexecuted, or changes nothing, waits for the next one.
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
         self.link = Link::None;
+        if self.doubt.is_some() {
+            self.pass_overtaken();
+        }
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
         let confirmed = std::mem::take(&mut self.confirmed);
         if self.is_first_the_clients() {
