@@ -249,7 +249,10 @@ impl Conversation {
             }
             (kind, true) if request.whole && kind != Kind::Exec => again,
             (_, false) if request.whole && command.fate == Fate::Read => again,
-            (kind, _) if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals) && !matches!(kind, Kind::Blocking(_)) => {
+            (kind, _)
+                if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals)
+                    && !matches!(kind, Kind::Blocking(at) if blocking::may_be_repeated(at)) =>
+            {
                 Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
             }
             _ if may_wait => Ok(Course::More),

@@ -131,7 +131,7 @@ impl Conversation {
                     in_multi = false;
                     false
                 }
-                Kind::Blocking(_) => false,
+                Kind::Blocking(at) => !blocking::may_be_repeated(at),
                 _ if in_multi => {
                     writes |= command.fate != Fate::Read;
                     false

@@ -96,11 +96,14 @@ impl Client {
             self.said_whole = asked.end;
             let Some(number) = asked.number else { continue };
             let seconds = match &*asked.words[0] {
-                "BRPOP" => asked.words[3].parse::<f64>().expect("a number"),
+                "BRPOP" | "BRPOPLPUSH" => asked.words[3].parse::<f64>().expect("a number"),
                 "XREAD" => asked.words[4].parse::<f64>().expect("a number") / 1000.0,
                 _ => continue,
             };
             ledger.ends.insert(number, (seconds > 0.0).then(|| now + Duration::from_secs_f64(seconds)));
+            if asked.words[0] == "BRPOPLPUSH" {
+                ledger.moves.insert(number);
+            }
             let stream = usize::from(asked.words.get(6).is_some_and(|word| word == "t"));
             ledger.asked_from.insert(number, data.streams[stream]);
         }
@@ -299,7 +302,7 @@ impl Client {
             }
             return self.note(words, number);
         }
-        if let (Frame::Null, "BRPOP" | "XREAD") = (frame, &*words[0]) {
+        if let (Frame::Null, "BRPOP" | "BRPOPLPUSH" | "XREAD") = (frame, &*words[0]) {
             self.denied.insert(number);
             return;
         }
@@ -329,7 +332,7 @@ impl Client {
                 *counter += 1;
                 assert!(ledger.lossy || value == counter.to_string(), "{words:?} said {value}, {counter} were acknowledged");
             }
-            "BRPOP" => {
+            "BRPOP" | "BRPOPLPUSH" => {
                 assert!(ledger.lossy || !self.popped.contains(&value), "{value} was popped twice");
                 self.popped.push(value);
             }
@@ -357,7 +360,7 @@ impl Client {
     }
 
     fn note(&mut self, words: &[String], number: u32) {
-        let writes = matches!(&*words[0], "SET" | "INCR" | "LPUSH" | "BRPOP" | "EVAL" | "EVALSHA" | "FOO.BAR");
+        let writes = matches!(&*words[0], "SET" | "INCR" | "LPUSH" | "BRPOP" | "BRPOPLPUSH" | "EVAL" | "EVALSHA" | "FOO.BAR");
         if writes {
             self.acknowledged.insert(number);
         }
