@@ -105,6 +105,15 @@ impl Conversation {
             What::Client(Command { kind: Kind::Exec, .. }) if frame.starts_with(b"*-1") => {
                 Ok(Course::Pass(Role::Reply(Tone::Null)))
             }
+            What::Client(Command { kind: Kind::Exec, .. })
+                if let Some(transaction) = self.transaction.as_mut().filter(|transaction| transaction.may_change_less()) =>
+            {
+                if may_wait {
+                    return Ok(Course::More);
+                }
+                transaction.executed(frame);
+                Ok(Course::Pass(Role::Reply(Tone::Good)))
+            }
             What::Client(_) => Ok(Course::Pass(Role::Reply(Tone::Good))),
         }
     }

@@ -274,7 +274,7 @@ impl Conversation {
                 let ended: Option<Box<Transaction>> = self.transaction.take();
                 (self.watching, self.broken) = (false, false);
                 if let Some(ended) = ended.filter(|_| tone == Tone::Good) {
-                    ended.into_effects().into_iter().for_each(|effect| self.remember(effect));
+                    ended.into_effects().for_each(|effect| self.remember(effect));
                 }
             }
             Kind::Discard => {

@@ -263,3 +263,22 @@ fn what_changes_with_a_transaction_is_kept_within_bounds() {
     assert!(talk.hears().ends_with("-ERR mainstay: this transaction changes too much of its connection to be kept\r\n"));
     assert!(talk.conversation.is_over());
 }
+
+#[test]
+fn what_failed_inside_a_transaction_is_not_replayed() {
+    let mut talk = Talk::attached();
+    talk.say("SELECT 1; MULTI; CLIENT SETNAME worker; GET a; SELECT 99; EXEC");
+    talk.sends();
+    talk.answers("+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n");
+    talk.hears();
+    let executed = "*3\r\n+OK\r\n*2\r\n-x\r\n$1\r\n1\r\n-ERR DB index is out of range\r\n";
+    talk.answers(executed);
+    assert_eq!(talk.hears(), executed);
+    talk.say("MULTI; SELECT 2; SELECT 99; EXEC");
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n!9\r\nERR index\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("GET b");
+    talk.move_on();
+    assert_eq!(talk.sends(), "CLIENT SETNAME worker; SELECT 2");
+}
