@@ -113,6 +113,15 @@ impl Conversation {
             What::Client(Command { kind: Kind::Exec, .. }) if frame.starts_with(b"*-1") => {
                 Ok(Course::Pass(Role::Reply(Tone::Null)))
             }
+            What::Client(Command { kind: Kind::Exec, .. })
+                if let Some(transaction) = self.transaction.as_mut().filter(|transaction| transaction.may_change_less()) =>
+            {
+                if may_wait {
+                    return Ok(Course::More);
+                }
+                transaction.executed(frame);
+                Ok(Course::Pass(Role::Reply(Tone::Good)))
+            }
             What::Client(_) => Ok(Course::Pass(Role::Reply(Tone::Good))),
         }
     }
@@ -265,7 +274,10 @@ impl Conversation {
             }
             (kind, true) if request.whole && kind != Kind::Exec => again,
             (_, false) if request.whole && command.fate == Fate::Read => again,
-            (kind, _) if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals) && !matches!(kind, Kind::Blocking(_)) => {
+            (kind, _)
+                if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals)
+                    && !matches!(kind, Kind::Blocking(at) if blocking::may_be_repeated(at)) =>
+            {
                 Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
             }
             _ if may_wait => Ok(Course::More),

@@ -167,6 +167,10 @@ impl Conversation {
                 }
             }
             Kind::Script(Script::Digest) if in_multi => self.remember_digest(words.get(1)),
+            Kind::Multi if !in_multi && self.link == Link::Live => {
+                self.load_due(turn);
+                self.intake.follow(command.kind);
+            }
             Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
@@ -258,6 +262,16 @@ impl Conversation {
         let digest = digest.filter(|digest| digest.len() == DIGEST_BYTES && !self.queued_digests.contains(digest));
         if self.queued_digests.len() < QUEUED_DIGESTS_MAX {
             self.queued_digests.extend(digest.cloned());
+        }
+    }
+
+    /// Scripts that this transaction may name.
+    fn load_due(&mut self, turn: &mut Turn<'_>) {
+        let due = turn.scripts.due();
+        let loads: Vec<(Own, Vec<u8>)> =
+            due.iter().filter_map(|digest| Some((Own::Script, self.load(digest, turn.scripts)?))).collect();
+        if !loads.is_empty() {
+            self.put_before_incoming(&loads, turn);
         }
     }
 
