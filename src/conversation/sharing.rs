@@ -101,7 +101,8 @@ impl Conversation {
 
     /// Appends to `out` what goes to a shared upstream now, `most` requests at most, and says how many those are.
     pub fn hand_over(&mut self, most: usize, out: &mut Vec<u8>) -> usize {
-        if !self.shared || self.link != Link::Live || self.doubt.is_some() || self.heavy > 0 {
+        let stays = self.shared && self.link == Link::Live && !self.over;
+        if !stays || self.doubt.is_some() || self.heavy > 0 || self.waited {
             return 0;
         }
         let Fitting { requests, bytes, writes } = self.fitting(most);
@@ -254,6 +255,10 @@ impl Conversation {
         let mut index = first;
         while index < end {
             let at = begin + fitting.bytes;
+            if self.queue.get(index).is_none_or(|request| request.stage != Stage::Waiting) {
+                // Answered here in the middle of coming in: half a request must not go.
+                break;
+            }
             let (requests, bytes) = match self.fit(index, at) {
                 Fit::Alone => (1, self.queue.get(index).map_or(0, |request| request.len)),
                 Fit::Begins => match self.unit(index, at, end) {
