@@ -165,8 +165,10 @@ impl Conversation {
                 let on = words.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"on"));
                 command.kind = if on { Kind::Plain } else { Kind::Opaque };
             }
-            Kind::Wait if in_multi => command.kind = Kind::Plain,
-            Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => command.kind = Kind::Plain,
+            Kind::Blocking(at) if !blocking::blocks(at, &words) => command.kind = Kind::Plain,
+            // Were MULTI refused, they would block, and everybody who shares the connection with them.
+            Kind::Wait | Kind::Blocking(_) if in_multi && self.shares => command.kind = Kind::Connection(Bond::Once),
+            Kind::Wait | Kind::Blocking(_) if in_multi => command.kind = Kind::Plain,
             // On a shared upstream it is not asked, and on the next one these questions come first.
             Kind::Blocking(_) if self.shared => {}
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),

@@ -283,6 +283,9 @@ impl Conversation {
         if tone == Tone::Error && !(command.kind == Kind::Exec && in_transaction) {
             // A DISCARD that was refused.
             self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
+            if command.kind == Kind::Multi {
+                self.intake.in_multi = self.foresees_transaction();
+            }
             return;
         }
         match command.kind {

@@ -20,6 +20,17 @@ impl Conversation {
         self.intake.broken = intake.broken;
     }
 
+    /// The first request, a MULTI, was refused: is what comes next in a transaction all the same?
+    pub(super) fn foresees_transaction(&self) -> bool {
+        let mut intake = intake::Intake::default();
+        for request in self.queue.iter().skip(1).filter(|request| request.stage != Stage::Settled) {
+            if let What::Client(command) = request.what {
+                intake.follow(command.kind);
+            }
+        }
+        intake.in_multi
+    }
+
     /// The request at `index` is answered by mainstay, in its turn.
     pub(super) fn settle(&mut self, index: usize, reply: Vec<u8>) {
         self.settled.insert(self.queue.sequence(index), reply);
