@@ -169,8 +169,6 @@ impl Conversation {
             // Were MULTI refused, they would block, and everybody who shares the connection with them.
             Kind::Wait | Kind::Blocking(_) if in_multi && self.shares => command.kind = Kind::Connection(Bond::Once),
             Kind::Wait | Kind::Blocking(_) if in_multi => command.kind = Kind::Plain,
-            // On a shared upstream it is not asked, and on the next one these questions come first.
-            Kind::Blocking(_) if self.shared => {}
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
@@ -277,7 +275,8 @@ impl Conversation {
     /// By what CLIENT UNBLOCK would end it, and where the streams stand that it reads from their end.
     fn ask_before_blocking(&mut self, words: &[Bytes], turn: &mut Turn<'_>) {
         let mut questions = Vec::new();
-        if self.link == Link::Live && !self.asked_id {
+        // On a shared upstream it is not asked, and the next one is asked for its own.
+        if self.link == Link::Live && !self.shared && !self.asked_id {
             self.asked_id = true;
             questions.push((Own::ClientId, request(["CLIENT", "ID"])));
         }

@@ -307,6 +307,7 @@ impl Conversation {
         }
         let command = match request.what {
             What::Own(Own::Script) => return Fit::Alone,
+            What::Own(Own::ClientId | Own::StreamEnd) => return Fit::Not(Pin::Blocked),
             What::Own(_) => return Fit::Not(Pin::State),
             What::Client(command) => command,
         };
