@@ -177,8 +177,9 @@ impl Conversation {
             Own::Mark => {
                 if frame[0] == b'-' {
                     self.waits_in_vain();
+                } else {
+                    self.wrote_before = false;
                 }
-                self.wrote_shared = false;
                 done
             }
             Own::Script | Own::ClientId if may_wait => Ok(Course::More),
@@ -207,7 +208,9 @@ impl Conversation {
     fn error_course(&mut self, index: usize, request: Request, command: Command, line: &[u8]) -> Result<Course, Stop> {
         if self.shared && self.leaves_open(command, line) {
             // What the others ask would be queued in it.
-            return Err(Stop::Next(Next::DropUpstream(Some("the end of a transaction was refused on an upstream that is shared"))));
+            return Err(Stop::Next(Next::DropUpstream(Some(
+                "the end of a transaction was refused on an upstream that is shared",
+            ))));
         }
         self.hint = reply::hint(line).or(self.hint);
         let aborted = command.kind == Kind::Exec && is_abort(line) && self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
@@ -236,7 +239,8 @@ impl Conversation {
     /// The connection is still in a transaction after this error: a user may not say DISCARD, an old server refuses EXEC itself.
     fn leaves_open(&self, command: Command, line: &[u8]) -> bool {
         let is_open = self.transaction.is_some() || self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
-        let ended = [&b"-EXECABORT"[..], b"-ERR EXEC without", b"-ERR DISCARD without"].iter().any(|words| line.starts_with(words));
+        let ended =
+            [&b"-EXECABORT"[..], b"-ERR EXEC without", b"-ERR DISCARD without"].iter().any(|words| line.starts_with(words));
         is_open && matches!(command.kind, Kind::Exec | Kind::Discard) && !ended
     }
 

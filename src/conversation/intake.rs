@@ -147,6 +147,8 @@ impl Conversation {
         if command.fate != Fate::Read && command.kind != Kind::Wait && !self.intake.in_multi {
             self.wrote = true;
             self.wrote_elsewhere = false;
+            // Where it goes over a shared one that is noted when it does.
+            self.wrote_before &= self.shared || self.link != Link::Live;
         }
     }
 
@@ -158,7 +160,7 @@ impl Conversation {
             return;
         }
         let in_multi = self.intake.in_multi;
-        self.waited |= self.shares && command.kind == Kind::Wait && !in_multi;
+        self.waited |= command.kind == Kind::Wait && !in_multi;
         let mut command = command;
         match command.kind {
             Kind::ClientReply => {
@@ -170,6 +172,9 @@ impl Conversation {
             Kind::Wait | Kind::Blocking(_) if in_multi && self.shares => command.kind = Kind::Connection(Bond::Once),
             Kind::Wait | Kind::Blocking(_) if in_multi => command.kind = Kind::Plain,
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
+            Kind::Wait if self.wrote_before && self.link == Link::Live && !self.shared => {
+                self.put_before_incoming(&[(Own::Mark, sharing::mark())], turn);
+            }
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
                     self.put_before_incoming(&[(Own::Script, load)], turn);
@@ -234,9 +239,6 @@ impl Conversation {
             }
             Kind::Scan(place) if !self.intake.in_multi && self.is_foreign_cursor(words.get(usize::from(place))) => {
                 Some(b"-ERR mainstay: the primary changed and cursors do not move; begin again with cursor 0\r\n".to_vec())
-            }
-            Kind::Wait if !self.intake.in_multi && self.wrote_shared && self.link == Link::Live && !self.shared => {
-                Some(sharing::WAITS_IN_VAIN.to_vec())
             }
             Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => Some(
                 b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n"

@@ -105,8 +105,8 @@ pub struct Conversation {
     knows_connection: bool,
     /// It has asked to WAIT: from then on its writes go where that can be answered.
     waited: bool,
-    /// The last write went over a shared upstream.
-    wrote_shared: bool,
+    /// The last write went over a shared upstream, or over another connection to this primary.
+    wrote_before: bool,
     /// So many requests more go over an upstream of its own.
     heavy: u16,
     /// The epoch of the last one.
@@ -259,6 +259,10 @@ impl Conversation {
 
     /// Passes on what is settled, as far as its turn has come, and finds out what may be sent.
     fn emit(&mut self, turn: &mut Turn<'_>) {
+        if self.over {
+            // The answer to QUIT is the last word, and nothing behind it is sent.
+            return;
+        }
         while !matches!(self.frame, Frame::Passing(_)) {
             let Some(first) = self.queue.get(0).copied() else { break };
             let is_quit = matches!(first.what, What::Client(Command { kind: Kind::Quit, .. }));

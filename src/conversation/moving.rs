@@ -34,10 +34,14 @@ impl Conversation {
     /// The part that is the same for an upstream of its own and a shared one.
     pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
-        if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
-            // Older ones than those of the last server will hardly come any more.
-            self.estrange_cursors();
-            self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
+        match self.attached.replace(epoch) {
+            Some(before) if before != epoch => {
+                // Older ones than those of the last server will hardly come any more.
+                self.estrange_cursors();
+                self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
+            }
+            Some(_) => self.wrote_before |= std::mem::take(&mut self.wrote),
+            None => {}
         }
         (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
         self.queue.rewind();

@@ -23,7 +23,12 @@ const HEAVY_FOR: u16 = 64;
 
 /// To a WAIT that would not count what was written before.
 pub(super) const WAITS_IN_VAIN: &[u8] =
-    b"-ERR mainstay: this connection was shared when it wrote, and WAIT is about the writes of one; write again and WAIT then\r\n";
+    b"-ERR mainstay: the last write went over another connection, and WAIT is about the writes of one; write again and WAIT then\r\n";
+
+/// A message that nobody listens to.
+pub(super) fn mark() -> Vec<u8> {
+    request(["PUBLISH", "mainstay:wait", ""])
+}
 
 /// What a conversation needs just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +113,7 @@ impl Conversation {
         let Fitting { requests, bytes, writes } = self.fitting(most);
         if requests > 0 {
             out.extend_from_slice(&self.queue.pending()[..bytes]);
-            self.wrote_shared |= writes;
+            self.wrote_before |= writes;
             self.queue.wrote(bytes);
         }
         requests
@@ -163,11 +168,11 @@ impl Conversation {
         self.heavy = HEAVY_FOR;
     }
 
-    /// WAIT asks for the replicas that have all writes of one connection. Those that went over a shared one count for none of this
-    /// session's; a write on its own connection comes after them, and a message that nobody listens to is one.
+    /// WAIT asks for the replicas that have all writes of one connection. Those that went over a shared one, or over one that was given
+    /// back, count for none of the present one's; a write there comes after them, and a message that nobody listens to is one.
     pub(super) fn begin_waiting(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>) {
-        if self.waited && self.wrote_shared {
-            prelude.push((Own::Mark, false, request(["PUBLISH", "mainstay:wait", ""])));
+        if self.waited && self.wrote_before {
+            prelude.push((Own::Mark, false, mark()));
         }
     }
 
@@ -237,6 +242,7 @@ impl Conversation {
         match self.fit(0, self.queue.head()) {
             _ if self.queue.len() == 0 => None,
             Fit::Not(pin) => Some(pin),
+            Fit::Begins if self.unit(0, self.queue.head(), self.queue.len()).is_some() => None,
             Fit::Begins | Fit::Ends => Some(Pin::Transaction),
             Fit::Alone => None,
         }
