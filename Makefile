@@ -30,10 +30,15 @@ test: ## unit tests, house rules, and tests on real servers
 	@.ci/install test
 	@$(more_descriptors); cargo test --locked --no-fail-fast
 
-soak: ## what clients see across 30 planned failovers and 30 crashes, in both modes (takes a quarter of an hour)
+# SOAK_MINUTES: how long a thousand sessions share connections and look for a reply that reached another request.
+SOAK_MINUTES ?= 10
+
+soak: ## what clients see across 30 planned failovers and 30 crashes, and of shared connections (half an hour; SOAK_MINUTES=10)
 	@.ci/install test
 	@$(more_descriptors); HISTORIES_FAILOVERS=30 HISTORIES_CRASHES=30 \
 	cargo test --locked --test histories -- --include-ignored --nocapture --test-threads 1
+	@$(more_descriptors); SOAK_MINUTES=$(SOAK_MINUTES) \
+	cargo test --locked --test shared_connections -- --include-ignored --nocapture --test-threads 1 hour_after_hour
 
 # SECONDS_EACH: how long each target runs. What it finds stays in target/fuzz/found; `make test` replays tests/fuzz/corpus.
 SECONDS_EACH ?= 60
@@ -51,11 +56,11 @@ lint: ## format, clippy, documentation, licences, advisories
 	cargo test --locked --test licences
 	@.ci/advisories
 
-bench: ## the tables of the README: throughput, memory of idle sessions, failover (takes long)
+bench: ## the tables of the README: throughput, latency, memory of idle sessions, failover (takes long)
 	@.ci/install bench
 	cargo build --release --locked
 	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done; \
-	cargo bench --locked --bench throughput -- --hints
+	for kind in --shared --latency --hints; do cargo bench --locked --bench throughput -- $$kind; done
 
 # RUNS: how often each way. WAYS: "direct tcp redis"; what is left out is taken from the last time. SUITE: redis or valkey.
 # UNITS: only these units of the suite, such as "unit/multi unit/type/list". SOURCE: an unpacked source of the suite.

@@ -3,6 +3,8 @@
 #[allow(dead_code)]
 #[path = "../benches/throughput/replies.rs"]
 mod replies;
+#[path = "../benches/throughput/schedule.rs"]
+mod schedule;
 #[allow(dead_code)]
 #[path = "../benches/support/stats.rs"]
 mod stats;
@@ -13,6 +15,7 @@ mod verdict;
 use std::time::{Duration, Instant};
 
 use replies::{Expected, Replies};
+use schedule::Schedule;
 use stats::{Spread, median_confidence, paired_ratios, quantile, sorted};
 use verdict::{Attempt, Kept, Timeline, judge};
 
@@ -55,6 +58,22 @@ fn replies_are_counted_however_the_bytes_are_cut() {
 fn an_error_in_place_of_a_value_is_not_counted() {
     assert!(Replies::default().count(b"-READONLY You can't write\r\n", &Expected::ok()).is_err());
     assert!(Replies::default().count(b"$4\r\nabcd\r\n", &Expected::value(3)).is_err());
+}
+
+#[test]
+fn requests_are_due_at_the_rate_that_was_asked_for_and_at_the_same_times_for_the_same_seed() {
+    let moments = |seed| {
+        let mut schedule = Schedule::new(1000.0, seed);
+        (0..10_000).map(|_| schedule.next_due()).collect::<Vec<Duration>>()
+    };
+    let first = moments(0);
+    assert!(first.is_sorted());
+    let seconds = first[first.len() - 1].as_secs_f64();
+    assert!((9.5..10.5).contains(&seconds), "10,000 requests at 1,000 a second took {seconds} s");
+    assert!(first == moments(0) && first != moments(1));
+    // Crowds and pauses, not a metronome: two in three gaps of such a crowd are shorter than the mean.
+    let short = first.windows(2).filter(|pair| pair[1] - pair[0] < Duration::from_millis(1)).count();
+    assert!((6_000..6_700).contains(&short), "{short} of 10,000 gaps are shorter than the mean");
 }
 
 #[test]

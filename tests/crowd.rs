@@ -7,24 +7,11 @@ use std::time::{Duration, Instant};
 
 use harness::expected::*;
 use harness::*;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// One heavy test at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Raises the soft limit of descriptors to the hard one; fails loudly where that is too low.
-#[track_caller]
-fn need_descriptors(needed: u64) {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit anybody may go");
-    let allowed = maximum.unwrap_or(u64::MAX);
-    assert!(
-        allowed >= needed,
-        "this test needs {needed} file descriptors and the hard limit is {allowed}: raise it (ulimit -Hn)"
-    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod peers;
 pub mod proc;
 pub mod report;
 pub mod servers;

@@ -39,6 +39,25 @@ impl Server {
         self.child.id()
     }
 
+    /// Waits until it answers again, but not for ever.
+    pub fn serves_again(&self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while !self.answers() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        true
+    }
+
+    /// The last lines that it wrote.
+    pub fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.pid())?).context("a process id is never zero")?;
@@ -66,7 +85,7 @@ impl Server {
     }
 
     /// Starts a program whose output goes to a log file, and waits until it answers PING.
-    fn start(mut command: Command, address: SocketAddr, log: PathBuf) -> Result<Self> {
+    pub(super) fn start(mut command: Command, address: SocketAddr, log: PathBuf) -> Result<Self> {
         let output = File::create(&log)?;
         let program = command.get_program().to_owned();
         let child = command
@@ -167,7 +186,7 @@ impl Workshop {
                 number + 1
             );
         }
-        let file = self.folder().join("haproxy.cfg");
+        let file = self.folder().join(format!("haproxy-{}.cfg", address.port()));
         fs::write(&file, text)?;
         let mut command = Command::new("haproxy");
         command.arg("-db").arg("-f").arg(file);
@@ -181,14 +200,22 @@ impl Workshop {
 
     /// mainstay, with every default but the number of sessions and the listener's mode.
     pub fn mainstay(&self, binary: &Path, mode: Mode, setup: &ProxySetup) -> Result<Server> {
+        self.mainstay_with(binary, &format!("mode = \"{}\"", mode.as_str()), setup)
+    }
+
+    /// The same in redis mode, its sessions on shared connections.
+    pub fn shared_mainstay(&self, binary: &Path, setup: &ProxySetup) -> Result<Server> {
+        self.mainstay_with(binary, "mode = \"redis\"\nshared_connections = true", setup)
+    }
+
+    fn mainstay_with(&self, binary: &Path, listener: &str, setup: &ProxySetup) -> Result<Server> {
         let (address, admin) = (free_address()?, free_address()?);
         let backends: Vec<String> = setup.backends.iter().map(|backend| format!("\"{backend}\"")).collect();
         let text = format!(
             "[admin]\nbind = \"{admin}\"\n[runtime]\nworkers = {}\n[[group]]\nname = \"jobs\"\nbackends = [{}]\n\
-             [[listener]]\nname = \"clients\"\nbind = \"{address}\"\ngroup = \"jobs\"\nmode = \"{}\"\nmax_connections = {}\n",
+             [[listener]]\nname = \"clients\"\nbind = \"{address}\"\ngroup = \"jobs\"\n{listener}\nmax_connections = {}\n",
             setup.workers,
             backends.join(", "),
-            mode.as_str(),
             setup.max_connections
         );
         let file = self.folder().join(format!("mainstay-{}.toml", address.port()));
@@ -198,7 +225,7 @@ impl Workshop {
         Server::start(command, address, self.log("mainstay", address))
     }
 
-    fn log(&self, program: &str, address: SocketAddr) -> PathBuf {
+    pub(super) fn log(&self, program: &str, address: SocketAddr) -> PathBuf {
         self.folder().join(format!("{program}-{}.log", address.port()))
     }
 }
@@ -213,7 +240,7 @@ pub fn mainstay_binary() -> &'static Path {
 
 /// Below the ephemeral range no outgoing connection can take the port before the server binds it; the kernel offers none
 /// there by itself, so ports are tried, from a place that differs between runs.
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..10_000 {

@@ -53,10 +53,24 @@ pub struct Measured<T> {
 const KEYS: usize = 128;
 /// Different batches, shared by all connections.
 const BATCHES: usize = 8;
+/// A window lasts at least until every client was served so often on average. Thousands of clients with batches are like a wave that goes
+/// back and forth between proxy and server: a shorter window would see the proxy hand out replies and no server make them.
+const TURNS: usize = 4;
 /// Without a reply for this long the server is taken for dead.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Workload {
+    /// For example `50 GET 100 B ×16`.
+    pub fn label(&self) -> String {
+        let command = match self.command {
+            Command::Get => "GET",
+            Command::Set => "SET",
+        };
+        let value =
+            if self.value_len < 1024 { format!("{} B", self.value_len) } else { format!("{} KiB", self.value_len / 1024) };
+        format!("{} {command} {value} ×{}", self.clients, self.pipeline)
+    }
+
     /// The name of the n-th key; one set of keys for each length of values.
     fn key(&self, n: usize) -> String {
         format!("bench:{}:{:03}", self.value_len, n % KEYS)
@@ -85,7 +99,8 @@ impl Workload {
         (0..BATCHES).map(|batch| (0..self.pipeline).flat_map(|n| request(batch * self.pipeline + n)).collect()).collect()
     }
 
-    fn expected(&self) -> Expected {
+    /// What each reply looks like.
+    pub fn expected(&self) -> Expected {
         match self.command {
             Command::Get => Expected::value(self.value_len),
             Command::Set => Expected::ok(),
@@ -94,7 +109,7 @@ impl Workload {
 }
 
 /// One client.
-struct Connection {
+pub struct Connection {
     stream: TcpStream,
     /// What it sends, again and again.
     batch: Rc<[u8]>,
@@ -104,10 +119,12 @@ struct Connection {
     replies: Replies,
     answered: usize,
     sent_at: Instant,
+    /// Whether it was ever served. A proxy may have much to do for a new connection.
+    is_served: bool,
 }
 
-/// Runs a workload: `warm_up` unmeasured, then `window` measured, then until every client has its replies. `probe` is asked when
-/// the window opens and when it closes.
+/// Runs a workload: until every client was served once, then `warm_up` unmeasured, then `window` measured (or longer, see [`TURNS`]),
+/// then until every client has its replies. `probe` is asked when the window opens and when it closes.
 pub fn run<T>(
     address: SocketAddr,
     workload: Workload,
@@ -124,10 +141,10 @@ pub fn run<T>(
     let mut opened: Option<(Instant, T)> = None;
     let mut closed: Option<(Duration, T)> = None;
     let (mut operations, mut latencies_micros) = (0, Vec::with_capacity(1 << 18));
-    let mut unanswered = connections.len();
-    let start = Instant::now();
+    let (mut unanswered, mut unserved) = (connections.len(), connections.len());
+    let mut all_served = None;
     for connection in &mut connections {
-        connection.begin(start)?;
+        connection.begin(Instant::now())?;
     }
     while unanswered > 0 {
         poll.poll(&mut events, Some(PATIENCE)).or_else(|error| match error.kind() {
@@ -138,12 +155,13 @@ pub fn run<T>(
             bail!("no reply from {address} for {PATIENCE:?}");
         }
         let now = Instant::now();
-        if opened.is_none() && now - start >= warm_up {
+        if unserved == 0 && opened.is_none() && now - *all_served.get_or_insert(now) >= warm_up {
             opened = Some((now, probe()?));
         }
         if let Some((since, _)) = &opened
             && closed.is_none()
             && now - *since >= window
+            && operations >= (workload.clients * workload.pipeline * TURNS) as u64
         {
             closed = Some((now - *since, probe()?));
         }
@@ -155,6 +173,7 @@ pub fn run<T>(
             operations += if measuring { replies as u64 } else { 0 };
             if connection.answered == workload.pipeline {
                 let done = Instant::now();
+                unserved -= usize::from(!std::mem::replace(&mut connection.is_served, true));
                 if measuring {
                     latencies_micros.push(u32::try_from((done - connection.sent_at).as_micros())?);
                 }
@@ -172,7 +191,8 @@ pub fn run<T>(
     Ok(Measured { operations, elapsed, latencies_micros, probed: (before, after) })
 }
 
-fn connect(address: SocketAddr, workload: Workload, poll: &Poll) -> Result<Vec<Connection>> {
+/// All clients of a workload, registered for both directions; the token is the index.
+pub fn connect(address: SocketAddr, workload: Workload, poll: &Poll) -> Result<Vec<Connection>> {
     let batches = workload.batches();
     let connection = |n: usize| {
         let stream =
@@ -182,14 +202,15 @@ fn connect(address: SocketAddr, workload: Workload, poll: &Poll) -> Result<Vec<C
         let mut stream = TcpStream::from_std(stream);
         poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
         let batch = Rc::clone(&batches[n % BATCHES]);
-        Ok(Connection { stream, batch, written: 0, replies: Replies::default(), answered: 0, sent_at: Instant::now() })
+        let (replies, sent_at) = (Replies::default(), Instant::now());
+        Ok(Connection { stream, batch, written: 0, replies, answered: 0, sent_at, is_served: false })
     };
     (0..workload.clients).map(connection).collect()
 }
 
 impl Connection {
     /// Sends the next batch, as far as the kernel takes it.
-    fn begin(&mut self, now: Instant) -> Result<()> {
+    pub fn begin(&mut self, now: Instant) -> Result<()> {
         (self.written, self.answered, self.sent_at) = (0, 0, now);
         self.write()
     }
@@ -205,8 +226,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether the kernel has taken the whole batch.
+    pub fn has_sent_all(&self) -> bool {
+        self.written == self.batch.len()
+    }
+
     /// Returns how many replies became complete.
-    fn read(&mut self, scratch: &mut [u8], expected: &Expected) -> Result<usize> {
+    pub fn read(&mut self, scratch: &mut [u8], expected: &Expected) -> Result<usize> {
         let before = self.answered;
         loop {
             match self.stream.read(scratch) {

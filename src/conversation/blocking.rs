@@ -1,5 +1,6 @@
 //! Commands that block, asked again: with the time that remains, and from where a stream stood.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::remembered::{Bytes, request};
@@ -14,6 +15,11 @@ pub(super) fn blocks(at: TimeoutAt, arguments: &[Bytes]) -> bool {
         TimeoutAt::Last | TimeoutAt::First => true,
         TimeoutAt::Block => block_place(arguments).is_some(),
     }
+}
+
+/// Does the word stand anywhere, be it the name of a stream?
+pub(super) fn says_block(arguments: &[Bytes]) -> bool {
+    arguments.iter().any(|word| word.eq_ignore_ascii_case(b"BLOCK"))
 }
 
 /// The keys of the streams that are read from their end: `XREAD ... STREAMS key... $...`.
@@ -78,18 +84,22 @@ pub(super) fn stream_end(reply: &[u8]) -> Result<Option<Bytes>, ()> {
 
 /// The keys and the positions behind `STREAMS`.
 fn streams(arguments: &[Bytes]) -> Option<(&[Bytes], &[Bytes])> {
-    let at = arguments.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS"))?;
-    let rest = &arguments[at + 1..];
+    let rest = &arguments[options(arguments)?.end + 1..];
     rest.len().is_multiple_of(2).then(|| rest.split_at(rest.len() / 2))
 }
 
-fn block_place(arguments: &[Bytes]) -> Option<usize> {
-    let options = arguments.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS"))?;
-    // The names of a group and a consumer stand behind GROUP.
+/// The options of `XREAD` and `XREADGROUP`: what stands before the word `STREAMS`, without the names of a group and a consumer behind `GROUP`.
+fn options(arguments: &[Bytes]) -> Option<Range<usize>> {
     let named = arguments.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"GROUP"));
-    let first = if named { 4 } else { 1 }.min(options);
-    let at = first + arguments[first..options].iter().position(|word| word.eq_ignore_ascii_case(b"BLOCK"))?;
-    Some(at + 1).filter(|place| *place < options)
+    let first = if named { 4 } else { 1 };
+    let end = arguments.iter().skip(first).position(|word| word.eq_ignore_ascii_case(b"STREAMS"))?;
+    Some(first..first + end)
+}
+
+fn block_place(arguments: &[Bytes]) -> Option<usize> {
+    let options = options(arguments)?;
+    let at = options.start + arguments[options.clone()].iter().position(|word| word.eq_ignore_ascii_case(b"BLOCK"))?;
+    Some(at + 1).filter(|place| *place < options.end)
 }
 
 #[cfg(test)]
@@ -134,5 +144,6 @@ mod tests {
         assert!(!blocks(TimeoutAt::Block, &words("XREAD COUNT 1 STREAMS BLOCK 0")));
         assert!(!blocks(TimeoutAt::Block, &words("XREADGROUP GROUP block 5 COUNT 1 STREAMS s >")));
         assert!(blocks(TimeoutAt::Block, &words("XREADGROUP GROUP block 5 BLOCK 1 STREAMS s >")));
+        assert!(blocks(TimeoutAt::Block, &words("XREADGROUP GROUP streams c BLOCK 0 STREAMS s >")));
     }
 }

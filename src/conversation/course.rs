@@ -16,6 +16,9 @@ const CURSORS_MAX: usize = 32;
 /// No server has longer ones: a number, or in a cluster a number, a slot and a node.
 const CURSOR_BYTES_MAX: usize = 64;
 
+/// What is answered to a command inside a transaction.
+pub(super) const QUEUED: &[u8] = b"+QUEUED\r\n";
+
 /// Where a frame goes.
 pub(super) enum Course {
     More,
@@ -85,9 +88,14 @@ impl Conversation {
             What::Client(_) if first == b'-' && may_wait => Ok(Course::More),
             What::Client(command) if first == b'-' => self.error_course(index, request, command, frame),
             What::Client(command) if self.doubt.is_some() => self.doubted_course(index, request, command, frame, may_wait),
+            // A script may say so of its own.
+            What::Client(Command { kind: Kind::Plain, .. }) if self.shared && self.transaction.is_none() && frame == QUEUED => {
+                // Somebody has left a transaction open: whatever is sent now is queued, and never executed.
+                Err(Stop::Next(Next::DropUpstream(Some("a connection that sessions share was left in a transaction"))))
+            }
             What::Client(_) if first == b'+' && self.transaction.is_some() => match frame {
                 _ if may_wait => Ok(Course::More),
-                b"+QUEUED\r\n" => Ok(Course::Pass(Role::Reply(Tone::Queued))),
+                QUEUED => Ok(Course::Pass(Role::Reply(Tone::Queued))),
                 _ => Ok(Course::Pass(Role::Reply(Tone::Good))),
             },
             What::Client(Command { kind: Kind::Scan(_), .. }) => match word(frame) {
@@ -175,10 +183,9 @@ impl Conversation {
             Own::Reset if frame[0] == b'-' => Err(Stop::Next(Next::DropUpstream(None))),
             Own::Reset | Own::State | Own::Subscriptions(_) | Own::Queued => done,
             Own::Mark => {
-                if frame[0] == b'-' {
-                    self.waits_in_vain();
-                } else {
-                    self.wrote_before = false;
+                match frame[0] {
+                    b'-' => self.waits_in_vain(),
+                    _ => self.wrote_before = false,
                 }
                 done
             }
@@ -236,12 +243,11 @@ impl Conversation {
         }
     }
 
-    /// The connection is still in a transaction after this error: a user may not say DISCARD, an old server refuses EXEC itself.
+    /// The connection is still in a transaction after this error: a server before Redis 6 refuses EXEC and keeps what it has queued.
     fn leaves_open(&self, command: Command, line: &[u8]) -> bool {
         let is_open = self.transaction.is_some() || self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
-        let ended =
-            [&b"-EXECABORT"[..], b"-ERR EXEC without", b"-ERR DISCARD without"].iter().any(|words| line.starts_with(words));
-        is_open && matches!(command.kind, Kind::Exec | Kind::Discard) && !ended
+        let ended = line.starts_with(b"-EXECABORT") || line.starts_with(b"-ERR EXEC without");
+        is_open && command.kind == Kind::Exec && !ended
     }
 
     /// After a refusal the demoted server is not believed: what changes nothing is asked again, in order. What was executed nevertheless

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::queue::{KEPT_BYTES_MAX, REQUESTS_MAX};
+use super::bounds::whole_bytes_max;
+use super::queue::KEPT_BYTES_MAX;
 use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
 use super::transaction::Ghost;
@@ -10,20 +11,12 @@ use super::{Close, Conversation, Fault, Link, Turn, blocking, sharing};
 use crate::resp::command::{Bond, Command, Fate, Kind, Script};
 use crate::resp::frames::arguments;
 
-/// A command that changes the connection is taken whole: it may be this large. So may those together that are not answered yet, before
-/// the client is left waiting.
-const STATE_BYTES_MAX: usize = 1024 * 1024;
 /// The names of a connection's subscriptions together.
 const SUBSCRIPTION_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The same behind a blocking command: were the rest left in the kernel, the client's end could not be seen, and an element would be popped
-/// for nobody.
-const BEHIND_BLOCKED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Scripts of which a session needs more within transactions fail there after a move, and are sent anew by their clients.
 const QUEUED_DIGESTS_MAX: usize = 64;
 /// A SHA-1 in hexadecimal digits.
 const DIGEST_BYTES: usize = 40;
-/// What waits to be sent, before the client is left waiting.
-const UNSENT_BYTES_MAX: usize = 256 * 1024 + 1;
 
 /// What the requests up to the last one mean for the next, whatever the replies will be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,9 +67,6 @@ impl Conversation {
                 }
                 Err(error) => self.break_off(&format!("ERR {error}"), turn),
             }
-            if self.queue.len() > REQUESTS_MAX {
-                self.break_off("ERR mainstay: too many requests without a reply", turn);
-            }
         }
         self.emit(turn);
         Ok(())
@@ -90,13 +80,6 @@ impl Conversation {
             self.over = true;
         }
         self.queue.discard_incoming();
-    }
-
-    /// There is room for more of the client.
-    pub fn accepts(&self) -> bool {
-        let room = if self.is_blocked() { BEHIND_BLOCKED_BYTES_MAX } else { UNSENT_BYTES_MAX };
-        let goes_on = !self.client_ended && self.failure.is_none() && !self.over && !self.is_opaque();
-        goes_on && self.queue.unsent() < room && self.effects.bytes() < STATE_BYTES_MAX
     }
 
     fn take_last(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
@@ -147,8 +130,7 @@ impl Conversation {
         if command.fate != Fate::Read && command.kind != Kind::Wait && !self.intake.in_multi {
             self.wrote = true;
             self.wrote_elsewhere = false;
-            // Where it goes over a shared one that is noted when it does.
-            self.wrote_before &= self.shared || self.link != Link::Live;
+            self.wrote_before &= self.shared;
         }
     }
 
@@ -159,6 +141,9 @@ impl Conversation {
             self.settle_new(What::Client(command), reply, turn);
             return;
         }
+        if changes_connection(command.kind) && self.exceeds_a_bound(command, turn) {
+            return;
+        }
         let in_multi = self.intake.in_multi;
         self.waited |= command.kind == Kind::Wait && !in_multi;
         let mut command = command;
@@ -167,10 +152,12 @@ impl Conversation {
                 let on = words.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"on"));
                 command.kind = if on { Kind::Plain } else { Kind::Opaque };
             }
-            Kind::Blocking(at) if !blocking::blocks(at, &words) => command.kind = Kind::Plain,
-            // Were MULTI refused, they would block, and everybody who shares the connection with them.
-            Kind::Wait | Kind::Blocking(_) if in_multi && self.shares => command.kind = Kind::Connection(Bond::Once),
-            Kind::Wait | Kind::Blocking(_) if in_multi => command.kind = Kind::Plain,
+            Kind::Wait if in_multi => command.kind = Kind::Tame,
+            Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => {
+                // Should its MULTI have been refused, it blocks after all.
+                let may_block = blocking::blocks(at, &words) || blocking::says_block(&words);
+                command.kind = if may_block { Kind::Tame } else { Kind::Plain };
+            }
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Wait if self.wrote_before && self.link == Link::Live && !self.shared => {
                 self.put_before_incoming(&[(Own::Mark, sharing::mark())], turn);
@@ -185,6 +172,7 @@ impl Conversation {
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
             Kind::Plain
+            | Kind::Tame
             | Kind::Hello
             | Kind::Auth
             | Kind::Select
@@ -311,12 +299,27 @@ impl Conversation {
         } else if !is_whole_needed {
             self.note_write(command);
             self.queue.open(What::Client(command), false, turn.now);
-        } else if size > STATE_BYTES_MAX as u64 {
-            let error = format!("-ERR mainstay: such a command may have at most {STATE_BYTES_MAX} bytes\r\n");
-            self.settle_new(What::Client(command), error.into_bytes(), turn);
+        } else if size > whole_bytes_max(command.kind) as u64 {
+            self.settle_new(What::Client(command), too_large(command.kind), turn);
             self.swallowing = true;
         }
     }
+
+    /// What has come in changes the connection, and that is too much to be remembered.
+    fn exceeds_a_bound(&mut self, command: Command, turn: &mut Turn<'_>) -> bool {
+        let is_too_large = self.queue.incoming().len() > whole_bytes_max(command.kind);
+        if is_too_large {
+            self.settle_new(What::Client(command), too_large(command.kind), turn);
+        } else if self.transaction.as_mut().is_some_and(|transaction| transaction.changes_too_much()) {
+            // Were it left out, the rest would be executed without it.
+            self.break_off("ERR mainstay: this transaction changes too much of its connection to be kept", turn);
+        }
+        is_too_large || self.failure.is_some()
+    }
+}
+
+fn too_large(kind: Kind) -> Vec<u8> {
+    format!("-ERR mainstay: such a command may have at most {} bytes\r\n", whole_bytes_max(kind)).into_bytes()
 }
 
 /// Nothing is known of it.
@@ -336,6 +339,7 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Wait
         | Kind::Opaque => true,
         Kind::Plain
+        | Kind::Tame
         | Kind::Select
         | Kind::ClientSetName
         | Kind::ClientSetInfo

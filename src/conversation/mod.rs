@@ -18,6 +18,7 @@
 //! - Who holds requests for too long calls [`Conversation::refuse`].
 
 mod blocking;
+mod bounds;
 mod course;
 mod effects;
 mod intake;
@@ -29,6 +30,7 @@ mod remembered;
 mod replies;
 mod request;
 mod scripts;
+mod settled;
 mod sharing;
 #[cfg(test)]
 mod tests;
@@ -41,8 +43,6 @@ pub use scripts::Scripts;
 pub use sharing::Need;
 pub use words::{Close, Fault, Next, Outlet, Pin, Refusal, Retry, Turn, Withdrawn};
 
-use std::collections::BTreeMap;
-
 use crate::resp::command::{Command, Kind};
 use crate::resp::frames::{ReplyScanner, RequestScanner};
 use crate::route::{Epoch, Moment};
@@ -53,6 +53,7 @@ use queue::Queue;
 use remembered::{Bytes, Effect, Remembered};
 use replies::Frame;
 use request::{Stage, What};
+use settled::Settled;
 use transaction::Transaction;
 
 /// Is there an upstream?
@@ -91,7 +92,7 @@ pub struct Conversation {
     // What was asked.
     queue: Queue,
     /// Replies that are known and wait for their turn, by sequence number.
-    settled: BTreeMap<u64, Vec<u8>>,
+    settled: Settled,
     /// What changes when a request succeeds.
     effects: Effects,
 
@@ -105,7 +106,7 @@ pub struct Conversation {
     knows_connection: bool,
     /// It has asked to WAIT: from then on its writes go where that can be answered.
     waited: bool,
-    /// The last write went over a shared upstream, or over another connection to this primary.
+    /// It has written, on this upstream or another one to this primary, and nothing on this one since that is its own.
     wrote_before: bool,
     /// So many requests more go over an upstream of its own.
     heavy: u16,
@@ -189,11 +190,6 @@ impl Conversation {
     /// What the last replies hint at, once: an error code that makes control ask.
     pub fn take_hint(&mut self) -> Option<&'static str> {
         self.hint.take()
-    }
-
-    /// Bytes of requests that wait for an upstream.
-    pub fn held_bytes(&self) -> usize {
-        if self.link == Link::None { self.queue.held() } else { 0 }
     }
 
     /// What waited when the upstream was attached has been answered.

@@ -34,18 +34,19 @@ impl Conversation {
     /// The part that is the same for an upstream of its own and a shared one.
     pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
-        match self.attached.replace(epoch) {
-            Some(before) if before != epoch => {
-                // Older ones than those of the last server will hardly come any more.
-                self.estrange_cursors();
-                self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
-            }
-            Some(_) => self.wrote_before |= std::mem::take(&mut self.wrote),
-            None => {}
+        let before = self.attached.replace(epoch);
+        if before.is_some_and(|before| before != epoch) {
+            // Older ones than those of the last server will hardly come any more.
+            self.estrange_cursors();
+            self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
+        self.note_writes_before(before.is_some(), shared);
         (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
         self.queue.rewind();
-        self.reconsider();
+        let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
+        if !same {
+            self.reconsider();
+        }
         self.emit(turn);
     }
 
@@ -273,7 +274,7 @@ impl Conversation {
                 Tone::Queued => {
                     transaction.queue(request.whole.then(|| self.queue.bytes_of(0)));
                     transaction.writes |= command.fate != Fate::Read;
-                    transaction.effects.extend(effect);
+                    effect.into_iter().for_each(|effect| transaction.change(effect));
                     return;
                 }
                 Tone::Error => {
@@ -285,11 +286,11 @@ impl Conversation {
             }
         }
         if tone == Tone::Error && !(command.kind == Kind::Exec && in_transaction) {
+            if command.kind == Kind::Multi && !in_transaction {
+                self.intake.in_multi = self.is_multi_behind();
+            }
             // A DISCARD that was refused.
             self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
-            if command.kind == Kind::Multi {
-                self.intake.in_multi = self.foresees_transaction();
-            }
             return;
         }
         match command.kind {
@@ -298,7 +299,7 @@ impl Conversation {
                 let ended: Option<Box<Transaction>> = self.transaction.take();
                 (self.watching, self.broken) = (false, false);
                 if let Some(ended) = ended.filter(|_| tone == Tone::Good) {
-                    ended.effects.into_iter().for_each(|effect| self.remember(effect));
+                    ended.into_effects().into_iter().for_each(|effect| self.remember(effect));
                 }
             }
             Kind::Discard => {

@@ -19,8 +19,8 @@ use crate::route::Moment;
 
 /// What was sent and not answered is kept up to this; beyond it the oldest cannot be asked again.
 pub(super) const KEPT_BYTES_MAX: usize = 64 * 1024;
-/// Requests without a reply. A client that sends on and on without a reply is closed.
-pub(super) const REQUESTS_MAX: usize = 1 << 20;
+/// Room for more requests than these is given back as soon as it is not needed: 512 KiB.
+const SPARE_REQUESTS_MAX: usize = 16 * 1024;
 /// Where sequence numbers start: replayed requests come before what was first asked.
 const FIRST_SEQUENCE: u64 = 1 << 32;
 
@@ -232,9 +232,9 @@ impl Queue {
         self.cursor - self.head
     }
 
-    /// The byte at a position, if it is kept.
-    pub(super) fn byte_at(&self, position: usize) -> Option<u8> {
-        self.bytes.get(position.checked_sub(self.base)?).copied()
+    /// Do these bytes stand at a position?
+    pub(super) fn begins_with(&self, position: usize, bytes: &[u8]) -> bool {
+        position.checked_sub(self.base).and_then(|at| self.bytes.get(at..)).is_some_and(|rest| rest.starts_with(bytes))
     }
 
     /// How many requests at the front replay the connection's state.
@@ -304,6 +304,9 @@ impl Queue {
         if gone == self.bytes.len() {
             self.bytes.clear();
             self.base = self.head;
+            if self.requests.capacity() > 2 * SPARE_REQUESTS_MAX {
+                self.requests.shrink_to(SPARE_REQUESTS_MAX);
+            }
         } else if gone > KEPT_BYTES_MAX && gone > self.bytes.len() / 2 {
             self.bytes.drain(..gone);
             self.base = self.head;

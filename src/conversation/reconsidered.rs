@@ -20,10 +20,10 @@ impl Conversation {
         self.intake.broken = intake.broken;
     }
 
-    /// The first request, a MULTI, was refused: is what comes next in a transaction all the same?
-    pub(super) fn foresees_transaction(&self) -> bool {
+    /// The first request was no MULTI after all: is one open by what waits behind it?
+    pub(super) fn is_multi_behind(&self) -> bool {
         let mut intake = intake::Intake::default();
-        for request in self.queue.iter().skip(1).filter(|request| request.stage != Stage::Settled) {
+        for request in self.queue.iter().skip(1) {
             if let What::Client(command) = request.what {
                 intake.follow(command.kind);
             }

@@ -32,19 +32,28 @@ pub(super) enum Effect {
 }
 
 impl Effect {
-    /// Bytes of the arguments that it keeps.
+    /// Bytes that it takes, roughly.
     pub(super) fn len(&self) -> usize {
-        let all = |words: &[Bytes]| words.iter().map(|word| word.len()).sum();
+        let all = |words: &[Bytes]| words.iter().map(|word| word.len() + BYTES_A_NAME).sum();
+        size_of::<Self>()
+            + match self {
+                Self::Hello { login, name, .. } => {
+                    login.as_ref().map_or(0, |Login(words)| all(words)) + name.as_ref().map_or(0, |name| name.len())
+                }
+                Self::Login(Login(words)) | Self::Tracking(words) | Self::Subscribe(_, words) | Self::Unsubscribe(_, words) => {
+                    all(words)
+                }
+                Self::Select(word) | Self::Name(word) | Self::NoEvict(word) | Self::NoTouch(word) => word.len(),
+                Self::Info(key, value) => key.len() + value.len(),
+                Self::Reset => 0,
+            }
+    }
+
+    /// Nothing of an earlier one of its kind is left behind it.
+    pub(super) fn overwrites(&self) -> bool {
         match self {
-            Self::Hello { login, name, .. } => {
-                login.as_ref().map_or(0, |Login(words)| all(words)) + name.as_ref().map_or(0, |name| name.len())
-            }
-            Self::Login(Login(words)) | Self::Tracking(words) | Self::Subscribe(_, words) | Self::Unsubscribe(_, words) => {
-                all(words)
-            }
-            Self::Select(word) | Self::Name(word) | Self::NoEvict(word) | Self::NoTouch(word) => word.len(),
-            Self::Info(key, value) => key.len() + value.len(),
-            Self::Reset => 0,
+            Self::Login(_) | Self::Select(_) | Self::Name(_) | Self::NoEvict(_) | Self::NoTouch(_) | Self::Tracking(_) => true,
+            Self::Hello { .. } | Self::Info(..) | Self::Subscribe(..) | Self::Unsubscribe(..) | Self::Reset => false,
         }
     }
 }
@@ -297,6 +306,7 @@ pub(super) fn effect_of(kind: Kind, arguments: &[Bytes]) -> Option<Effect> {
         Kind::Unsubscribe(channels) => Some(Effect::Unsubscribe(channels, arguments.get(1..)?.to_vec())),
         Kind::Reset => Some(Effect::Reset),
         Kind::Plain
+        | Kind::Tame
         | Kind::ClientReply
         | Kind::Quit
         | Kind::Multi

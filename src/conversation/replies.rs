@@ -2,7 +2,7 @@
 //!
 //! Almost every frame passes as it is. What has to be looked at is held until enough of it is there: an error line, a word, a number.
 
-use super::course::{Course, Stop};
+use super::course::{Course, QUEUED, Stop};
 use super::remembered::Effect;
 use super::request::{Own, Request, Stage, What};
 use super::{Close, Conversation, Fault, Link, Next, Outlet, Turn};
@@ -75,7 +75,7 @@ impl Conversation {
     /// Takes one whole reply of a shared upstream, where somebody else has found its end.
     #[inline]
     pub fn upstream_replied(&mut self, frame: &[u8], turn: &mut Turn<'_>) -> Result<Next, Close> {
-        if !self.is_plain_reply(frame[0]) || self.link != Link::Live || self.over {
+        if !self.is_plain_reply(frame[0]) || frame == QUEUED || self.link != Link::Live || self.over {
             return self.upstream_said(frame, turn);
         }
         let settled_next = self.finish_plain(turn);

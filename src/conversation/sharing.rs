@@ -18,12 +18,14 @@ use crate::route::Epoch;
 
 /// A transaction of more requests goes over an upstream of its own: what comes behind it on a shared one would wait for all of it.
 const UNIT_REQUESTS_MAX: usize = 512;
+/// So many requests that wait are looked at before a session gives up its own upstream.
+const LOOKS_AHEAD: usize = 64;
 /// After a large reply, or a client that does not read, so many requests go over an upstream of its own before it shares again.
 const HEAVY_FOR: u16 = 64;
 
 /// To a WAIT that would not count what was written before.
 pub(super) const WAITS_IN_VAIN: &[u8] =
-    b"-ERR mainstay: the last write went over another connection, and WAIT is about the writes of one; write again and WAIT then\r\n";
+    b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
 
 /// A message that nobody listens to.
 pub(super) fn mark() -> Vec<u8> {
@@ -56,7 +58,6 @@ enum Fit {
 struct Fitting {
     requests: usize,
     bytes: usize,
-    writes: bool,
 }
 
 impl Conversation {
@@ -110,10 +111,9 @@ impl Conversation {
         if !stays || self.doubt.is_some() || self.heavy > 0 || self.waited {
             return 0;
         }
-        let Fitting { requests, bytes, writes } = self.fitting(most);
+        let Fitting { requests, bytes } = self.fitting(most);
         if requests > 0 {
             out.extend_from_slice(&self.queue.pending()[..bytes]);
-            self.wrote_before |= writes;
             self.queue.wrote(bytes);
         }
         requests
@@ -134,7 +134,27 @@ impl Conversation {
             && self.queue.prelude() == 0
             && !self.queue.is_within_request()
             && self.tie().is_none()
-            && self.obstacle().is_none()
+            && !self.will_need_its_own()
+    }
+
+    /// Something of what waits must not be shared. Looks ahead, so that a session does not go to and fro within one pipeline.
+    fn will_need_its_own(&self) -> bool {
+        let mut at = self.queue.next_at();
+        let mut index = self.queue.next();
+        let end = self.queue.len().min(index + LOOKS_AHEAD);
+        while index < end {
+            let (requests, bytes) = match self.fit(index, at) {
+                Fit::Alone => (1, self.queue.get(index).map_or(0, |request| request.len)),
+                Fit::Begins => match self.unit(index, at, self.queue.len()) {
+                    Some(unit) => unit,
+                    None => return true,
+                },
+                Fit::Ends => return true,
+                Fit::Not(_) => return self.queue.get(index).is_some_and(|request| request.stage == Stage::Waiting),
+            };
+            (index, at) = (index + requests, at + bytes);
+        }
+        false
     }
 
     /// Gives up its upstream, on which nothing is in flight.
@@ -163,8 +183,8 @@ impl Conversation {
         defers
     }
 
-    /// Its client does not take what it is sent: it goes on alone.
-    pub fn reads_slowly(&mut self) {
+    /// For a while it goes over an upstream of its own: its client does not take what it is sent, or there is none to share.
+    pub fn goes_alone(&mut self) {
         self.heavy = HEAVY_FOR;
     }
 
@@ -173,6 +193,16 @@ impl Conversation {
     pub(super) fn begin_waiting(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>) {
         if self.waited && self.wrote_before {
             prelude.push((Own::Mark, false, mark()));
+        }
+    }
+
+    /// Another connection begins: what was written on the one before counts for no WAIT on this one, until something is written here.
+    pub(super) fn note_writes_before(&mut self, had_one: bool, shared: bool) {
+        let waits = |request: &Request| matches!(request.what, What::Client(Command { kind: Kind::Wait, .. }));
+        self.wrote_before |= std::mem::take(&mut self.wrote) && had_one;
+        let mut waiting = self.queue.iter().filter(|request| request.stage != Stage::Settled);
+        if waiting.by_ref().take_while(|request| !waits(request)).any(Request::may_write) {
+            (self.wrote, self.wrote_before) = (true, self.wrote_before && shared);
         }
     }
 
@@ -256,7 +286,7 @@ impl Conversation {
     /// The next requests that may be handed over: `most` at most, and no more than can be kept for asking again.
     fn fitting(&self, most: usize) -> Fitting {
         let (first, end, begin) = (self.queue.next(), self.queue.ready_next(), self.queue.next_at());
-        let mut fitting = Fitting { requests: 0, bytes: 0, writes: false };
+        let mut fitting = Fitting { requests: 0, bytes: 0 };
         let in_flight = self.queue.kept();
         let mut index = first;
         while index < end {
@@ -278,7 +308,6 @@ impl Conversation {
             if !first && (fitting.requests + requests > most || in_flight + fitting.bytes + bytes > KEPT_BYTES_MAX) {
                 break;
             }
-            fitting.writes |= (index..index + requests).any(|at| self.queue.get(at).is_some_and(Request::may_write));
             fitting.requests += requests;
             fitting.bytes += bytes;
             index += requests;
@@ -307,7 +336,7 @@ impl Conversation {
         if !request.whole || self.queue.is_open() && index + 1 == self.queue.len() {
             return Fit::Not(Pin::Large);
         }
-        if self.queue.byte_at(at) != Some(b'*') {
+        if !self.queue.begins_with(at, b"*") {
             // Typed by hand: there is more than one way to read a line.
             return Fit::Not(Pin::Unknown);
         }
@@ -321,8 +350,12 @@ impl Conversation {
             _ if command.fate == Fate::Unknown => Fit::Not(Pin::Unknown),
             // On a shared connection nothing is ever watched.
             Kind::Plain | Kind::Script(_) | Kind::ScriptLoad | Kind::ScriptFlush | Kind::Scan(_) | Kind::Unwatch => Fit::Alone,
-            Kind::Multi => Fit::Begins,
-            Kind::Exec | Kind::Discard => Fit::Ends,
+            // With one word too many they are refused, and what comes between them would be executed, or what comes behind them queued. A
+            // user may also be allowed to do one and not the other: EXEC ends a transaction even then, DISCARD does not.
+            Kind::Multi if self.queue.begins_with(at, b"*1\r\n") => Fit::Begins,
+            Kind::Exec if self.queue.begins_with(at, b"*1\r\n") => Fit::Ends,
+            Kind::Multi | Kind::Exec | Kind::Discard => Fit::Not(Pin::Transaction),
+            Kind::Tame => Fit::Not(Pin::Blocked),
             Kind::Watch => Fit::Not(Pin::Watch),
             Kind::Blocking(_) => Fit::Not(Pin::Blocked),
             Kind::Wait => Fit::Not(Pin::Wait),

@@ -1,7 +1,10 @@
 //! A transaction between MULTI and EXEC, kept so that it can be replayed: nothing of it has been executed.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::mem::discriminant;
 
+use super::bounds::STATE_BYTES_MAX;
 use super::queue::KEPT_BYTES_MAX;
 use super::remembered::{Effect, request};
 use super::request::Own;
@@ -18,7 +21,8 @@ pub(super) struct Transaction {
     /// Too large to be kept.
     pub lost: bool,
     /// What changes when it is executed.
-    pub effects: Vec<Effect>,
+    effects: Vec<Effect>,
+    effect_bytes: usize,
 }
 
 /// Commands may hold secrets.
@@ -55,6 +59,29 @@ impl Transaction {
                 (self.bytes, self.lengths) = (Vec::new(), Vec::new());
             }
         }
+    }
+
+    /// Something else changes when it is executed.
+    pub(super) fn change(&mut self, effect: Effect) {
+        self.effect_bytes += effect.len();
+        self.effects.push(effect);
+    }
+
+    /// More than can be kept until it is executed, also without what is overwritten then.
+    pub(super) fn changes_too_much(&mut self) -> bool {
+        if self.effect_bytes > STATE_BYTES_MAX {
+            let mut later = HashSet::new();
+            self.effects.reverse();
+            self.effects.retain(|effect| !effect.overwrites() || later.insert(discriminant(effect)));
+            self.effects.reverse();
+            self.effect_bytes = self.effects.iter().map(Effect::len).sum();
+        }
+        self.effect_bytes > STATE_BYTES_MAX
+    }
+
+    /// It was executed: what has changed.
+    pub(super) fn into_effects(self) -> Vec<Effect> {
+        self.effects
     }
 
     /// The queued commands.

@@ -5,6 +5,8 @@
 //! new primary is not flattened by a thousand connects at once.
 
 mod queue;
+#[cfg(test)]
+mod tests;
 
 pub use queue::Slot;
 
@@ -115,7 +117,7 @@ impl Lanes {
         // What was published before this task first ran counts as well.
         route.mark_changed();
         loop {
-            let busy = !self.sessions.borrow().is_empty();
+            let busy = !self.sessions.borrow().is_empty() || !self.pool.is_empty();
             tokio::select! {
                 changed = route.changed() => {
                     if changed.is_err() {
@@ -178,6 +180,7 @@ impl Lanes {
         due.iter().for_each(|session| session.reminded());
         self.expire_parked();
         self.pump();
+        self.pool.expire();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.pool.tidy(tick);
             self.each(|session| {
@@ -228,7 +231,16 @@ impl Lanes {
     }
 
     fn admission(&self, waiting_since: Moment, now: Moment) -> Admission {
-        admission(&self.route.borrow(), self.is_suspected(), waiting_since, now)
+        match admission(&self.route.borrow(), self.is_suspected(), waiting_since, now) {
+            Admission::Refuse if self.is_about_to_have_a_primary() => Admission::Park,
+            other => other,
+        }
+    }
+
+    /// There is one, and the task that follows the route has not had its turn since: whoever asks on the strength of `status` must not be
+    /// told that there is none.
+    fn is_about_to_have_a_primary(&self) -> bool {
+        !self.has_primary() && self.link.route.borrow().primary.is_ok()
     }
 
     /// Where to connect now.

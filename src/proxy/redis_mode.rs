@@ -16,6 +16,7 @@
 mod doubt;
 mod endings;
 mod outlet;
+mod pause;
 mod present;
 mod remarks;
 mod shared;
@@ -30,6 +31,7 @@ use std::task::{Context, Poll};
 
 use self::doubt::Doubt;
 use self::outlet::{Outlet, Owed};
+use self::pause::Pause;
 use self::upstream::Upstream;
 use super::tally::{Pinned, Tally};
 use super::tcp_mode::{PARKED_BYTES_MAX, QUEUED_BYTES_MAX};
@@ -50,6 +52,8 @@ pub struct Dialogue {
     upstream: Upstream,
     pinned: Pinned,
     doubt: Option<Box<Doubt>>,
+    /// Before the next upstream.
+    pause: Pause,
     /// The client shut down writing.
     client_ended: bool,
     /// Something was held back, and is not answered yet: a client that leaves meanwhile must not have it executed.
@@ -80,6 +84,7 @@ impl Dialogue {
             upstream: Upstream::None,
             pinned: Pinned::new(tally.clone()),
             doubt: None,
+            pause: Pause::default(),
             client_ended: false,
             has_waited: false,
             waits_for_fence: false,
@@ -152,7 +157,7 @@ impl Dialogue {
         if self.client_ended || self.ending.is_some() || self.is_paused {
             return Ok(false);
         }
-        let held = self.conversation.held_bytes();
+        let held = self.conversation.held_words();
         // Were the rest left in the kernel, the client's end could not be seen.
         let waits_in_vain = matches!(self.upstream, Upstream::Parked) && !present.lanes.has_primary();
         if waits_in_vain && held > PARKED_BYTES_MAX {
@@ -244,12 +249,12 @@ impl Dialogue {
                 if matches!(&self.upstream, Upstream::Live(live) if live.is_used && !live.settled) {
                     present.lanes.pool.distrust();
                 }
-                let useless = self.give_up_upstream();
-                self.beware(present, useless);
+                let lived = self.give_up_upstream();
+                self.beware(present, lived);
             }
             Ok(Next::NotReady(_)) => {
-                let epoch = self.give_up_upstream();
-                self.beware(present, epoch);
+                let lived = self.give_up_upstream();
+                self.beware(present, lived);
             }
             Err(close) => self.close(present, &close, CloseReason::Backend),
         }

@@ -95,6 +95,8 @@ pub enum Kind {
     ScriptFlush,
     /// A cursor that is good on one server only, at this place among the arguments (the name is 0).
     Scan(u8),
+    /// One of these, in a place or in words in which it does not block, as far as mainstay can tell: inside a transaction, without BLOCK.
+    Tame,
     /// `WAIT`, `WAITAOF`: about the writes of this very connection.
     Wait,
     /// `MONITOR`, `SYNC`, `PSYNC`: what follows is no conversation.

@@ -5,6 +5,7 @@
 //! when the thread that started it ends (see [`process`]). So start processes from the test itself, not from a helper thread.
 #![allow(dead_code, unused_imports)] // each test binary uses its part
 
+pub mod chance;
 pub mod client;
 pub mod expected;
 pub mod http;
@@ -17,6 +18,7 @@ pub mod redis;
 pub mod sentinel;
 pub mod setup;
 
+pub use chance::Chance;
 pub use client::{Client, Gone, Reply};
 pub use mainstay::Mainstay;
 pub use ports::free_port;
@@ -49,6 +51,19 @@ pub fn stays(span: Duration, what: &str, mut condition: impl FnMut() -> bool) {
         assert!(condition(), "after {:?} it was no longer true that {what}", begun.elapsed());
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Raises the soft limit of descriptors to the hard one; fails loudly where that is too low. What is started afterwards inherits it.
+#[track_caller]
+pub fn need_descriptors(needed: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit anybody may go");
+    let allowed = maximum.unwrap_or(u64::MAX);
+    assert!(
+        allowed >= needed,
+        "this test needs {needed} file descriptors and the hard limit is {allowed}: raise it (ulimit -Hn)"
+    );
 }
 
 /// Milliseconds, short to write.

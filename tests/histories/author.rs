@@ -1,24 +1,7 @@
 //! What a client does next, as chance decides. Every value is unique and says whose it is.
 
 use super::history::*;
-
-/// Chance that can be repeated.
-pub struct Chance(u64);
-
-impl Chance {
-    /// Begins with `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-}
+use crate::harness::Chance;
 
 /// Queues that all clients of a database push to and pop from.
 pub const QUEUES: u64 = 4;

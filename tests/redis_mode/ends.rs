@@ -146,6 +146,21 @@ fn a_server_that_closes_whatever_is_asked_is_not_asked_for_ever() {
 }
 
 #[test]
+fn a_server_that_confirms_a_subscription_and_closes_every_time_is_not_connected_without_end() {
+    let backend = strange_backend(b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+    let mainstay = Setup::at([&backend]).listener(crate::REDIS_MODE).start();
+    mainstay.wait_for_primary(&backend);
+    let connects = || mainstay.metric("mainstay_upstream_connect_duration_seconds_count", &[]);
+    let mut subscriber = mainstay.client();
+    subscriber.must(&["SUBSCRIBE", "news"]);
+    wait_until(PATIENCE, "it is connected again and again", || connects() >= 4.0);
+    let before = connects();
+    stays(ms(1000), "it pauses in between", || connects() - before < 15.0);
+    wait_until(PATIENCE, "and is not forgotten", || connects() > before);
+    assert_eq!(subscriber.reply(ms(100)), Err(Gone::Silent), "its client notices nothing");
+}
+
+#[test]
 fn a_server_that_breaks_the_protocol_loses_its_client() {
     let backend = strange_backend(b"?nonsense\r\n");
     let mainstay = Setup::at([&backend]).listener(crate::REDIS_MODE).start();

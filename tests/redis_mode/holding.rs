@@ -105,6 +105,24 @@ fn when_too_much_is_held_the_oldest_is_refused_and_stays_connected() {
 }
 
 #[test]
+fn many_tiny_requests_count_with_what_is_kept_about_them() {
+    let family = Redis::family(1);
+    let hold = "window = \"20s\"\nmax_bytes = \"1MiB\"";
+    let mainstay = redis_mode(&family).runtime("workers = 1").hold(hold).start_on(&family[0]);
+    let (mut first, mut second) = (mainstay.client(), mainstay.client());
+    first.must(&["PING"]);
+    second.must(&["PING"]);
+    let _stranger = demote(&family[0]);
+    mainstay.wait_for_no_primary();
+    let lines = b"a\n".repeat(20_000);
+    first.send(&lines).expect("the connection stands");
+    wait_until(PATIENCE, "the first is held", || held(&mainstay) == 1.0);
+    second.send(&lines).expect("the connection stands");
+    let refused = first.reply(PATIENCE).expect("the connection stays");
+    assert!(refused.text().starts_with(REFUSED) && refused.text().contains("hold.max_bytes"), "{refused:?}");
+}
+
+#[test]
 fn one_client_that_sends_more_than_is_kept_is_refused_and_stays_connected() {
     let family = Redis::family(1);
     let mainstay = redis_mode(&family).hold("window = \"20s\"").start_on(&family[0]);

@@ -165,3 +165,101 @@ fn a_script_that_was_named_by_digest_in_a_transaction_is_loaded_before_the_next_
     talk.move_on();
     assert_eq!(talk.sends(), "SCRIPT LOAD return.1", "there it could not be loaded when it is needed");
 }
+
+#[test]
+fn what_is_kept_about_held_requests_counts_as_held() {
+    let mut talk = Talk::new();
+    let lines = b"a\n".repeat(10_000);
+    talk.turn(|conversation, turn| conversation.client_said(&lines, turn)).expect("within bounds");
+    let (conversation, kept) = (&talk.conversation, 10_000 * size_of::<request::Request>());
+    assert_eq!((conversation.held_words(), conversation.held_bytes()), (20_000, 20_000 + kept));
+    talk.turn(|conversation, turn| conversation.refuse("no primary", turn));
+    assert_eq!(talk.conversation.held_bytes(), 0);
+}
+
+#[test]
+fn a_client_that_pipelines_tiny_requests_without_end_is_left_waiting_and_not_closed() {
+    let mut talk = Talk::attached();
+    let mut asked = 0;
+    while talk.conversation.accepts() && asked < 1 << 19 {
+        talk.turn(|conversation, turn| conversation.client_said(b"a\nb\n", turn)).expect("the session goes on");
+        talk.conversation.wrote(4);
+        asked += 2;
+    }
+    assert!((150_000..1 << 18).contains(&asked), "{asked} requests are in flight");
+    let replies = b"+OK\r\n".repeat(asked);
+    talk.turn(|conversation, turn| conversation.upstream_said(&replies, turn)).expect("answered");
+    assert!(talk.conversation.accepts() && talk.heard.answered == asked);
+}
+
+#[test]
+fn a_client_is_left_waiting_where_mainstay_answers_much_behind_a_request_that_waits() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("GET z; MULTI");
+    let mut asked = 0;
+    while talk.conversation.accepts() && asked < 1 << 19 {
+        talk.turn(|conversation, turn| conversation.client_said(b"a\nb\n", turn)).expect("the session goes on");
+        asked += 2;
+    }
+    assert!(asked < 50_000, "{asked} replies wait");
+    talk.move_on();
+    assert_eq!(talk.sends(), "GET z");
+    talk.answers("$1\r\n1\r\n");
+    assert!(talk.conversation.accepts() && talk.heard.answered == asked + 3);
+}
+
+#[test]
+fn a_login_may_be_as_large_as_redis_takes_it_and_no_larger() {
+    let mut talk = Talk::attached();
+    talk.say(&format!("AUTH {}", "p".repeat(16_000)));
+    assert_eq!(talk.sends().len(), 16_005);
+    talk.answers("+OK\r\n");
+    talk.hears();
+    let too_large = "-ERR mainstay: such a command may have at most 16384 bytes\r\n";
+    talk.say(&format!("AUTH {0}; HELLO 3 AUTH me {0}; GET a", "p".repeat(20_000)));
+    assert_eq!((talk.hears(), talk.sends().as_str()), (too_large.repeat(2), "GET a"));
+    talk.answers("$1\r\n1\r\n");
+    talk.hears();
+    let announced = b"*2\r\n$4\r\nAUTH\r\n$900000\r\n";
+    talk.turn(|conversation, turn| conversation.client_said(announced, turn)).expect("told");
+    for _ in 0..9 {
+        talk.turn(|conversation, turn| conversation.client_said(&[b'p'; 100_000], turn)).expect("swallowed");
+        assert_eq!(talk.conversation.queue.held(), 0);
+    }
+    talk.turn(|conversation, turn| conversation.client_said(b"\r\nPING\r\n", turn)).expect("swallowed");
+    assert_eq!((talk.hears().as_str(), talk.sends().as_str()), (too_large, "PING"));
+}
+
+/// In a transaction: each is kept until EXEC.
+fn queues(talk: &mut Talk, command: &str) {
+    talk.say(command);
+    if !talk.sends().is_empty() {
+        talk.turn(|conversation, turn| conversation.upstream_said(b"+QUEUED\r\n", turn)).expect("the session goes on");
+    }
+}
+
+#[test]
+fn what_changes_with_a_transaction_is_kept_within_bounds() {
+    let mut talk = Talk::attached();
+    talk.say("MULTI");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    for number in 0..100 {
+        queues(&mut talk, &format!("CLIENT SETNAME {number}{}", "n".repeat(60_000)));
+        queues(&mut talk, "SELECT 7");
+        assert!(talk.conversation.failure().is_none(), "only the last name counts");
+        assert!(!talk.conversation.transaction.as_mut().is_some_and(|transaction| transaction.changes_too_much()));
+    }
+    talk.hears();
+    for number in 0..100 {
+        queues(&mut talk, &format!("SUBSCRIBE {number}{}", "c".repeat(60_000)));
+    }
+    let close = talk.conversation.failure().expect("a session without end");
+    assert_eq!(close.fault, Fault::Client);
+    assert!(talk.hears().ends_with("-ERR mainstay: this transaction changes too much of its connection to be kept\r\n"));
+    assert!(talk.conversation.is_over());
+}

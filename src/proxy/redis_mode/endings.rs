@@ -6,10 +6,18 @@ use crate::conversation::{Close, Conversation, Fault, Withdrawn};
 use crate::metrics::CloseReason;
 use crate::proxy::splice::Splice;
 use crate::proxy::transport::Stream;
-use crate::route::{Departure, Epoch, Noticed};
+use crate::route::{Departure, Epoch, Moment, Noticed};
 
 /// What a backend had sent when mainstay ends a session is passed on, as far as so many reads take it.
 const FAREWELL_READS_MAX: usize = 4;
+
+/// An upstream that was.
+pub(super) struct Lived {
+    epoch: Epoch,
+    since: Moment,
+    /// What had waited for it was answered.
+    settled: bool,
+}
 
 impl Dialogue {
     /// The upstream closed, or broke.
@@ -28,30 +36,40 @@ impl Dialogue {
             upstream if upstream.live_epoch() == Some(present.lanes.link.fence.epoch()) => CloseReason::Backend,
             _ => CloseReason::Failover,
         };
-        let useless = self.give_up_upstream();
+        let lived = self.give_up_upstream();
         match self.tell(present, &[], Conversation::upstream_lost) {
-            Ok(()) => self.beware(present, useless),
+            Ok(()) => self.beware(present, lived),
             Err(close) => self.close(present, &close, reason),
         }
     }
 
-    /// Aborts the upstream. Returns its epoch if what had waited for it was never answered.
-    pub(super) fn give_up_upstream(&mut self) -> Option<Epoch> {
+    /// Aborts the upstream. Returns what is to be known of one that was live.
+    pub(super) fn give_up_upstream(&mut self) -> Option<Lived> {
         let upstream = std::mem::replace(&mut self.upstream, Upstream::None);
-        let useless = match &upstream {
-            Upstream::Live(live) if !live.settled => Some(live.epoch),
+        let lived = match &upstream {
+            Upstream::Live(Live { epoch, since, settled, .. }) => Some(Lived { epoch: *epoch, since: *since, settled: *settled }),
             _ => None,
         };
         upstream.abort();
         (self.doubt, self.waits_for_fence) = (None, false);
-        useless
+        lived
     }
 
-    /// An upstream that was good for nothing counts as one that could not be connected: the next must not follow at once, for ever.
-    pub(super) fn beware(&mut self, present: &Present<'_>, useless: Option<Epoch>) {
-        if let Some(epoch) = useless.filter(|_| self.conversation.wants_upstream()) {
-            present.lanes.could_not_connect(epoch);
+    /// An upstream that was good for nothing counts as one that could not be connected: the next must not follow at once, for ever. Nor
+    /// must it where one after the other was good for a moment.
+    pub(super) fn beware(&mut self, present: &Present<'_>, lived: Option<Lived>) {
+        match lived.filter(|_| self.conversation.wants_upstream()) {
+            Some(Lived { epoch, settled: false, .. }) => present.lanes.could_not_connect(epoch),
+            Some(Lived { epoch, since, .. }) => self.pause.after(epoch, since, present.now()),
+            None => {}
         }
+    }
+
+    /// Has to wait before it may connect again?
+    pub(super) fn pauses(&mut self, present: &Present<'_>) -> bool {
+        let pauses = self.pause.is_on() && self.pause.holds(present.lanes.target().map(|(epoch, _)| epoch), present.now());
+        self.has_waited |= pauses;
+        pauses
     }
 
     /// The session ends; what the client is owed is still paid.
@@ -123,7 +141,8 @@ impl Dialogue {
             Upstream::Live(live) => live.slot.is_some() || self.doubt.is_some() || self.is_blocked_unread(),
             Upstream::Shared(boarded) => boarded.draining.is_some() || self.doubt.is_some(),
             Upstream::Draining(_) => true,
-            Upstream::None | Upstream::Parked | Upstream::Connecting(_) => false,
+            Upstream::None => self.pause.is_on(),
+            Upstream::Parked | Upstream::Connecting(_) => false,
         }
     }
 

@@ -52,7 +52,7 @@ pub struct Live {
     pub(super) epoch: Epoch,
     pub(super) counted: OwnUpstream,
     pub(super) slot: Option<Slot>,
-    since: Moment,
+    pub(super) since: Moment,
     /// Another session has used it before.
     pub(super) is_used: bool,
     /// What had waited for it has been answered.
@@ -125,7 +125,7 @@ impl Dialogue {
     pub(super) fn attend(&mut self, cx: &mut Context<'_>, present: &Present<'_>) -> Result<(), End> {
         loop {
             let goes_on = match &mut self.upstream {
-                Upstream::None => self.conversation.need() != Need::Nothing && self.seek(present)?,
+                Upstream::None => self.conversation.need() != Need::Nothing && !self.pauses(present) && self.seek(present)?,
                 Upstream::Parked => self.hear_verdict(present)?,
                 Upstream::Connecting(connecting) => match connecting.future.as_mut().poll(cx) {
                     Poll::Pending => false,
@@ -221,12 +221,15 @@ impl Dialogue {
     /// Gets an upstream of the kind that is needed. Where the primary has just gone, the next round parks.
     fn begin(&mut self, present: &Present<'_>) {
         let lanes = present.lanes;
-        if self.conversation.need() == Need::Shared && self.board(present) {
-            // It did not take long: the next in the queue has its turn.
-            lanes.pump();
-            return;
-        }
         let Some((epoch, endpoint)) = lanes.target() else { return };
+        if self.conversation.need() == Need::Shared {
+            if self.board(present) {
+                // It did not take long: the next in the queue has its turn.
+                lanes.pump();
+                return;
+            }
+            self.conversation.goes_alone();
+        }
         let spare = if session_shares(present) { lanes.pool.take_spare(epoch) } else { None };
         if let Some(Spare { stream, counted, .. }) = spare {
             self.go_live(present, epoch, stream, counted, None);
@@ -299,6 +302,7 @@ impl Dialogue {
             return true;
         }
         self.settle_doubt(present, epoch);
+        self.has_caught_up(present);
         !matches!(self.upstream, Upstream::Shared(_))
     }
 

@@ -44,8 +44,8 @@ pub struct Spare {
 }
 
 impl Pool {
-    /// The trunk for sessions of this listener with this key, opened where there is none. None where there is no primary, or where it
-    /// refused such a key.
+    /// The trunk for sessions of this listener with this key, opened where there is none. None where there is no primary,
+    /// where it refused such a key, and where all that there may be are held up.
     pub fn trunk(&self, lanes: &Rc<Lanes>, policy: &Arc<Policy>, key: ConnectionKey) -> Option<Rc<Trunk>> {
         let (epoch, endpoint) = lanes.target()?;
         if self.refuses(&key) {
@@ -57,9 +57,11 @@ impl Pool {
         };
         let mut trunks = self.trunks.borrow_mut();
         let of_this_kind: Vec<Rc<Trunk>> = trunks.iter().filter(fits).cloned().collect();
-        let free = of_this_kind.iter().find(|trunk| !trunk.is_congested());
-        if let Some(trunk) = free.or(of_this_kind.first().filter(|_| of_this_kind.len() >= TRUNKS_MAX)) {
+        if let Some(trunk) = of_this_kind.iter().find(|trunk| !trunk.is_congested()) {
             return Some(trunk.clone());
+        }
+        if of_this_kind.len() >= TRUNKS_MAX {
+            return None;
         }
         let trunk = Trunk::open(lanes, policy, key, epoch, endpoint);
         trunks.push(trunk.clone());
@@ -124,6 +126,18 @@ impl Pool {
             trunk.hear_out();
             trunk.retire(left);
         }
+    }
+
+    /// There is something that may have to be closed.
+    pub fn is_empty(&self) -> bool {
+        self.trunks.borrow().is_empty() && self.spares.borrow().is_empty()
+    }
+
+    /// Ends what has been awaited for long enough.
+    pub fn expire(&self) {
+        let now = Moment::now();
+        let overdue: Vec<Rc<Trunk>> = self.trunks.borrow().iter().filter(|trunk| trunk.is_overdue(now)).cloned().collect();
+        overdue.iter().for_each(|trunk| trunk.cut());
     }
 
     /// Closes what has not been used for a while.

@@ -94,7 +94,7 @@ fn a_deferred_reply_outlives_its_upstream_and_its_epoch() {
 #[test]
 fn who_goes_alone_for_large_replies_shares_again_after_a_while() {
     let mut talk = Talk::aboard();
-    talk.conversation.reads_slowly();
+    talk.conversation.goes_alone();
     talk.say("GET a");
     assert_eq!((talk.hands_over(ALL).as_str(), talk.conversation.must_leave()), ("", true));
     talk.leaves();

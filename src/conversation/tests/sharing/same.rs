@@ -79,7 +79,7 @@ fn commands() -> impl Strategy<Value = String> {
 /// All that can be seen of it from outside, and some of what cannot.
 fn seen(talk: &mut Talk) -> String {
     let Conversation { link, queue, settled, doubt, transaction, heavy, intake, losses, frame, .. } = &talk.conversation;
-    let inside = (link, queue.len(), settled, doubt, transaction, heavy, intake, losses, frame);
+    let inside = (link, queue.len(), settled.len(), doubt, transaction, heavy, intake, losses, frame);
     let stages: Vec<request::Stage> = queue.iter().map(|request| request.stage).collect();
     let mut seen = format!("{inside:?} {stages:?}");
     let conversation = &mut talk.conversation;
