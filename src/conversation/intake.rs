@@ -6,8 +6,9 @@ use super::bounds::whole_bytes_max;
 use super::queue::KEPT_BYTES_MAX;
 use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
+use super::sharing::mark;
 use super::transaction::Ghost;
-use super::{Close, Conversation, Fault, Link, Turn, blocking, sharing};
+use super::{Close, Conversation, Fault, Link, Turn, blocking};
 use crate::resp::command::{Bond, Command, Fate, Kind, Script};
 use crate::resp::frames::arguments;
 
@@ -159,9 +160,6 @@ impl Conversation {
                 command.kind = if may_block { Kind::Tame } else { Kind::Plain };
             }
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
-            Kind::Wait if self.wrote_before && self.link == Link::Live && !self.shared => {
-                self.put_before_incoming(&[(Own::Mark, sharing::mark())], turn);
-            }
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
                     self.put_before_incoming(&[(Own::Script, load)], turn);
@@ -188,8 +186,13 @@ impl Conversation {
             | Kind::Script(Script::Digest | Script::Function)
             | Kind::ScriptFlush
             | Kind::Scan(_)
-            | Kind::Wait
             | Kind::Opaque => {}
+            Kind::Wait => {
+                // Until it is answered nobody knows whether it was allowed.
+                if self.link == Link::Live && !self.shared && self.wrote_before {
+                    self.put_before_incoming(&[(Own::Mark, mark())], turn);
+                }
+            }
             Kind::Connection(bond) => self.knows_connection |= bond == Bond::Kept,
         }
         self.note_write(command);

@@ -27,7 +27,7 @@ const HEAVY_FOR: u16 = 64;
 pub(super) const WAITS_IN_VAIN: &[u8] =
     b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
 
-/// A message that nobody listens to.
+/// A write that changes nothing: a message that nobody listens to.
 pub(super) fn mark() -> Vec<u8> {
     request(["PUBLISH", "mainstay:wait", ""])
 }

@@ -219,7 +219,7 @@ impl Author {
     /// Writes on an upstream that is gone cannot be waited for.
     fn wait(&mut self) -> Ask {
         let gone = Check::Error("the primary changed after your last write".into());
-        let shared = Check::Error("until now this connection was shared".into());
+        let shared = Check::Error("another one since the last write".into());
         let demoted = Check::Error("WAIT cannot be used with replica instances".into());
         Ask::write(&["WAIT", "0", "10"], Check::Either(vec![Check::Between(0, 9), gone, shared, demoted]))
     }
