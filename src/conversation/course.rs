@@ -222,6 +222,12 @@ impl Conversation {
     }
 
     fn error_course(&mut self, index: usize, request: Request, command: Command, line: &[u8]) -> Result<Course, Stop> {
+        if self.shared && self.leaves_open(command, line) {
+            // What the others ask would be queued in it.
+            return Err(Stop::Next(Next::DropUpstream(Some(
+                "the end of a transaction was refused on an upstream that is shared",
+            ))));
+        }
         self.hint = reply::hint(line).or(self.hint);
         let aborted = command.kind == Kind::Exec && is_abort(line) && self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
         let refused = match &self.doubt {
@@ -244,6 +250,13 @@ impl Conversation {
             true if request.whole => Ok(Course::Swallow(Role::Kept(Stage::Again))),
             true | false => self.withhold(index, line, Stage::Settled),
         }
+    }
+
+    /// The connection is still in a transaction after this error: a server before Redis 6 refuses EXEC and keeps what it has queued.
+    fn leaves_open(&self, command: Command, line: &[u8]) -> bool {
+        let is_open = self.transaction.is_some() || self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
+        let ended = line.starts_with(b"-EXECABORT") || line.starts_with(b"-ERR EXEC without");
+        is_open && command.kind == Kind::Exec && !ended
     }
 
     /// After a refusal the demoted server is not believed: what changes nothing is asked again, in order. What was executed nevertheless

@@ -156,10 +156,9 @@ impl Conversation {
             Kind::Wait if in_multi => command.kind = Kind::Tame,
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => {
                 // Should its MULTI have been refused, it blocks after all.
-                command.kind = if in_multi || blocking::says_block(&words) { Kind::Tame } else { Kind::Plain };
+                let may_block = blocking::blocks(at, &words) || blocking::says_block(&words);
+                command.kind = if may_block { Kind::Tame } else { Kind::Plain };
             }
-            // On a shared upstream it is not asked, and on the next one these questions come first.
-            Kind::Blocking(_) if self.shared => {}
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
@@ -193,7 +192,8 @@ impl Conversation {
             | Kind::Scan(_)
             | Kind::Opaque => {}
             Kind::Wait => {
-                if self.link == Link::Live && !self.shared && std::mem::take(&mut self.wrote_before) {
+                // Until it is answered nobody knows whether it was allowed.
+                if self.link == Link::Live && !self.shared && self.wrote_before {
                     self.put_before_incoming(&[(Own::Mark, mark())], turn);
                 }
             }
@@ -282,7 +282,8 @@ impl Conversation {
     /// By what CLIENT UNBLOCK would end it, and where the streams stand that it reads from their end.
     fn ask_before_blocking(&mut self, words: &[Bytes], turn: &mut Turn<'_>) {
         let mut questions = Vec::new();
-        if self.link == Link::Live && !self.asked_id {
+        // On a shared upstream it is not asked, and the next one is asked for its own.
+        if self.link == Link::Live && !self.shared && !self.asked_id {
             self.asked_id = true;
             questions.push((Own::ClientId, request(["CLIENT", "ID"])));
         }

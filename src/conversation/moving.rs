@@ -136,6 +136,10 @@ impl Conversation {
 
     /// The upstream closed, broke, or was given up.
     pub fn upstream_lost(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
+        if self.link == Link::None {
+            // It was given up before.
+            return Ok(());
+        }
         if let Frame::Passing(_) = self.frame {
             return Err(broken("it ended in the middle of a reply"));
         }

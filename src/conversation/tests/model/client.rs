@@ -346,6 +346,10 @@ impl Client {
                 assert!(excused || is_next, "missed before {value}");
             }
             "WAIT" => {
+                let counted = ledger.waited.get(&number).copied().unwrap_or_default();
+                let last = self.last_write.and_then(|write| Some((ledger.written_at.get(&write)?, *ledger.place.get(&write)?)));
+                let counts = last.is_none_or(|(server, place)| server.to_string() != value || place <= counted);
+                assert!(counts || ledger.lossy, "WAIT was about the first {counted} writes, the client's last one was {last:?}");
                 // The last of them may have been executed behind another that was refused, and was asked again here.
                 let is_here = |write: &u32| ledger.written_at.get(write).is_none_or(|server| server.to_string() == value);
                 let some = self.acknowledged.iter().any(is_here);

@@ -85,6 +85,10 @@ pub struct Ledger {
     pub executed_on: BTreeMap<u32, u64>,
     /// The server that executed a write.
     pub written_at: BTreeMap<u32, usize>,
+    /// How many writes its server had executed then.
+    pub place: BTreeMap<u32, usize>,
+    /// How many of them a WAIT was about.
+    pub waited: BTreeMap<u32, usize>,
     /// When a blocked request has to end, by the client's own words; None is never.
     pub ends: BTreeMap<u32, Option<Moment>>,
     /// Of these those that write what they popped into another list.

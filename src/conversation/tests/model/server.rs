@@ -76,6 +76,8 @@ pub struct Link {
     multi: Option<Multi>,
     watching: bool,
     touched: bool,
+    /// How many writes its server had executed with the last one of this connection: what WAIT is about.
+    pub(super) written: usize,
     pub(super) blocked: Option<Blocked>,
 }
 
