@@ -55,7 +55,7 @@ impl Author {
         let mut queued: Vec<Ask> = (0..count).map(|_| self.simple()).collect();
         // A demoted server refuses a transaction as a whole only where it sees a write without running a script.
         queued.push(self.incr());
-        self.unit(queued, |checks| Check::All(checks))
+        self.unit(queued, Check::All)
     }
 
     fn unit(&mut self, queued: Vec<Ask>, reply: impl FnOnce(Vec<Check>) -> Check) -> Vec<Ask> {
