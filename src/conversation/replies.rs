@@ -196,6 +196,7 @@ impl Conversation {
     #[inline]
     fn finish_plain(&mut self, turn: &mut Turn<'_>) -> bool {
         self.losses = 0;
+        self.let_in |= !self.shared;
         self.heavy -= u16::from(self.heavy > 0 && !self.shared);
         if let Some(request) = self.queue.pop() {
             turn.outlet.answered(request.asked);
@@ -254,6 +255,8 @@ impl Conversation {
         match request.what {
             What::Client(command) => {
                 self.losses = 0;
+                // What is answered to everybody takes it back.
+                self.let_in |= tone != Tone::Error && !self.shared;
                 self.heavy -= u16::from(self.heavy > 0 && !self.shared);
                 if command.kind != Kind::Plain || self.transaction.is_some() {
                     self.apply(request, command, tone, turn);

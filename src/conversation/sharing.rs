@@ -192,6 +192,16 @@ impl Conversation {
         defers
     }
 
+    /// It has not logged in, and no upstream of its own has let it in without that.
+    pub fn is_newcomer(&self) -> bool {
+        !self.let_in && !self.state.as_ref().is_some_and(|state| state.logs_in())
+    }
+
+    /// Its next request goes over an upstream of its own.
+    pub fn goes_ahead(&mut self) {
+        self.heavy = self.heavy.max(1);
+    }
+
     /// For a while it goes over an upstream of its own: its client does not take what it is sent, or there is none to share.
     pub fn goes_alone(&mut self) {
         self.heavy = HEAVY_FOR;

@@ -13,12 +13,14 @@
 //! Replies come in the order of the requests. For each run of requests there is a [`Place`]; a session that has left leaves its places
 //! behind, and what comes for them is dropped. Where there is any doubt whose reply something is, the trunk ends.
 
+mod door;
 mod flusher;
 mod pool;
 mod reading;
 mod seat;
 mod silence;
 
+pub use door::Entry;
 pub use flusher::Flusher;
 pub use pool::{Pool, Spare};
 pub use reading::Frames;
@@ -35,6 +37,7 @@ use std::time::Duration;
 
 use self::reading::Reading;
 use self::seat::Place;
+use self::silence::Silence;
 use super::lanes::Lanes;
 use super::policy::Policy;
 use super::tally::SharedUpstream;
@@ -48,8 +51,6 @@ const OUT_BYTES_MAX: usize = 64 * 1024;
 const WINDOW: usize = 128;
 /// Replies of a primary that was withdrawn are awaited for so long. Its sessions give up as soon; this is for what they left.
 const RETIRES_FOR: Duration = Duration::from_secs(1);
-/// The nonce of a check of the alignment is a number of so many digits.
-const NONCE_DIGITS: usize = 16;
 
 /// How far a trunk has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,15 +89,7 @@ pub struct Trunk {
     is_uncheckable: Cell<bool>,
     /// The primary has said something.
     has_heard: Cell<bool>,
-    /// Something was asked and is not answered, and the tick when it was asked or something else was answered.
-    awaits: Cell<bool>,
-    heard: Cell<u32>,
-    /// For too long.
-    silent: Cell<bool>,
-    /// It is to be shown that the server answers here.
-    wants_proof: Cell<bool>,
-    /// The server was busy with a script, in its own words, and so could not be told what it has to be told.
-    busy: RefCell<Option<String>>,
+    silence: Silence,
 }
 
 /// What touches the socket.
@@ -133,11 +126,7 @@ impl Trunk {
             stalls: Cell::new(lanes.local.stalls()),
             is_uncheckable: Cell::new(false),
             has_heard: Cell::new(false),
-            awaits: Cell::new(false),
-            heard: Cell::new(lanes.local.tick.get()),
-            silent: Cell::new(false),
-            wants_proof: Cell::new(false),
-            busy: RefCell::new(None),
+            silence: Silence::default(),
         });
         tokio::task::spawn_local(trunk.clone().run(endpoint));
         trunk
@@ -155,7 +144,7 @@ impl Trunk {
 
     /// Sessions should begin on another one.
     pub fn is_congested(&self) -> bool {
-        self.congested.get() || self.silent.get()
+        self.congested.get() || self.silence.is_on()
     }
 
     /// The session in this seat has something to say.
@@ -325,7 +314,7 @@ impl Trunk {
         if self.policy.verify_alignment && !self.is_uncheckable.get() && !wire.out.is_empty() {
             wire.check_alignment();
         }
-        if self.wants_proof.take() {
+        if self.silence.wants_proof.take() {
             wire.ask_for_proof();
         }
         self.asks(!wire.in_flight.is_empty());
@@ -387,7 +376,7 @@ impl Trunk {
         self.lanes.pool.forget(self);
         let places = std::mem::take(&mut self.wire.borrow_mut().in_flight);
         let speakers = std::mem::take(&mut *self.speakers.borrow_mut());
-        let busy = self.busy.take();
+        let busy = self.silence.busy.take();
         for seat in places.into_iter().filter_map(Place::into_seat).chain(speakers) {
             seat.in_flight.set(0);
             if let Some(session) = seat.session() {
@@ -397,15 +386,5 @@ impl Trunk {
         if let Some(words) = busy {
             self.lanes.pool.tell_busy(&words);
         }
-    }
-}
-
-impl Wire {
-    /// Asks for a word that nobody else asks for.
-    fn check_alignment(&mut self) {
-        self.nonce = self.nonce.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let nonce = self.nonce;
-        self.out.extend_from_slice(format!("*2\r\n$4\r\nECHO\r\n${NONCE_DIGITS}\r\n{nonce:016x}\r\n").as_bytes());
-        self.in_flight.push_back(Place::check(nonce));
     }
 }

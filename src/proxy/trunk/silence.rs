@@ -6,6 +6,7 @@
 //! silent trunk still says nothing, those behind the first in its queue are asked again elsewhere, where all they have asked changes
 //! nothing. The first itself never is: it is what keeps the server silent.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::pool::Pool;
@@ -16,24 +17,47 @@ use crate::proxy::lanes::Lanes;
 /// So many ticks without a word are silence: a tenth of a second at least.
 const SILENT_TICKS: u32 = 2;
 
+/// What is known of it.
+#[derive(Default)]
+pub(super) struct Silence {
+    /// Something was asked and is not answered, and the tick when it was asked or something else was answered.
+    awaits: Cell<bool>,
+    heard: Cell<u32>,
+    /// For too long.
+    lasts: Cell<bool>,
+    /// It is to be shown that the server answers here.
+    pub wants_proof: Cell<bool>,
+    /// The server was busy with a script, in its own words, and so could not be told what it has to be told.
+    pub busy: RefCell<Option<String>>,
+}
+
+impl Silence {
+    /// It lasts too long.
+    pub fn is_on(&self) -> bool {
+        self.lasts.get()
+    }
+}
+
 impl Trunk {
     /// Something is asked, and since when nothing was heard.
     pub(super) fn asks(&self, something: bool) {
-        if self.awaits.replace(something) != something {
-            self.heard.set(self.lanes.local.tick.get());
+        if self.silence.awaits.replace(something) != something {
+            self.silence.heard.set(self.lanes.local.tick.get());
         }
     }
 
     /// It has said something.
     pub(super) fn was_heard(&self, awaits: bool) {
-        self.heard.set(self.lanes.local.tick.get());
-        self.awaits.set(awaits);
-        self.silent.set(false);
+        self.silence.heard.set(self.lanes.local.tick.get());
+        self.silence.awaits.set(awaits);
+        self.silence.lasts.set(false);
     }
 
     fn notice_silence(&self, tick: u32) {
-        let silent = self.awaits.get() && self.stage.get() == Stage::Open && tick.wrapping_sub(self.heard.get()) >= SILENT_TICKS;
-        self.silent.set(silent);
+        let silent = self.silence.awaits.get()
+            && self.stage.get() == Stage::Open
+            && tick.wrapping_sub(self.silence.heard.get()) >= SILENT_TICKS;
+        self.silence.lasts.set(silent);
     }
 
     /// Somebody waits behind the first.
@@ -43,7 +67,8 @@ impl Trunk {
 
     /// The server has answered `self` since `silent` has been silent.
     fn outlives(&self, silent: &Self) -> bool {
-        !self.silent.get() && self.heard.get().wrapping_sub(silent.heard.get()).cast_signed() >= SILENT_TICKS.cast_signed()
+        !self.silence.is_on()
+            && self.silence.heard.get().wrapping_sub(silent.silence.heard.get()).cast_signed() >= SILENT_TICKS.cast_signed()
     }
 
     /// Those behind the first go elsewhere, as far as they can. With what the server says to everybody, if it does, they are answered.
@@ -75,12 +100,12 @@ impl Pool {
     pub fn watch(&self, lanes: &Rc<Lanes>, tick: u32) {
         let trunks: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
         trunks.iter().for_each(|trunk| trunk.notice_silence(tick));
-        for silent in trunks.iter().filter(|trunk| trunk.silent.get() && trunk.keeps_others_waiting()) {
+        for silent in trunks.iter().filter(|trunk| trunk.silence.is_on() && trunk.keeps_others_waiting()) {
             let Some(other) = self.trunk(lanes, &silent.policy, silent.key.clone()) else { continue };
             if other.outlives(silent) {
                 silent.release(None);
-            } else if other.is_open() && !other.silent.get() && !other.awaits.get() {
-                other.wants_proof.set(true);
+            } else if other.is_open() && !other.silence.is_on() && !other.silence.awaits.get() {
+                other.silence.wants_proof.set(true);
                 other.soil();
             }
         }
@@ -89,6 +114,6 @@ impl Pool {
     /// The server says to others that a script keeps it busy.
     pub(super) fn tell_busy(&self, words: &str) {
         let trunks: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
-        trunks.iter().filter(|trunk| trunk.silent.get()).for_each(|trunk| trunk.release(Some(words)));
+        trunks.iter().filter(|trunk| trunk.silence.is_on()).for_each(|trunk| trunk.release(Some(words)));
     }
 }
