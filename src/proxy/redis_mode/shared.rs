@@ -142,10 +142,13 @@ impl Dialogue {
         } else if self.owed.len() > OWED_BYTES_MAX {
             self.conversation.goes_alone();
         }
+        if goes_on {
+            // Also where the client does not read: it does not wait for an upstream any more, and must not be taken for one that does.
+            self.has_caught_up(present);
+        }
         if !goes_on || !self.owed.is_clear() || self.owed.is_lost || self.ending.is_some() || self.doubt.is_some() {
             return Ok(true);
         }
-        self.has_caught_up(present);
         if self.conversation.has_unsent() {
             if self.conversation.must_leave() {
                 return Ok(true);
