@@ -183,10 +183,10 @@ impl Conversation {
             Own::Reset if frame[0] == b'-' => Err(Stop::Next(Next::DropUpstream(None))),
             Own::Reset | Own::State | Own::Subscriptions(_) | Own::Queued => done,
             Own::Mark => {
-                if frame[0] == b'-' {
-                    self.waits_in_vain();
+                match frame[0] {
+                    b'-' => self.waits_in_vain(),
+                    _ => self.wrote_before = false,
                 }
-                self.wrote_shared = false;
                 done
             }
             Own::Script | Own::ClientId if may_wait => Ok(Course::More),

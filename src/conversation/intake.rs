@@ -130,6 +130,7 @@ impl Conversation {
         if command.fate != Fate::Read && command.kind != Kind::Wait && !self.intake.in_multi {
             self.wrote = true;
             self.wrote_elsewhere = false;
+            self.wrote_before &= self.shared;
         }
     }
 
@@ -144,7 +145,7 @@ impl Conversation {
             return;
         }
         let in_multi = self.intake.in_multi;
-        self.waited |= self.shares && command.kind == Kind::Wait && !in_multi;
+        self.waited |= command.kind == Kind::Wait && !in_multi;
         let mut command = command;
         match command.kind {
             Kind::ClientReply => {
@@ -225,7 +226,7 @@ impl Conversation {
             Kind::Scan(place) if !self.intake.in_multi && self.is_foreign_cursor(words.get(usize::from(place))) => {
                 Some(b"-ERR mainstay: the primary changed and cursors do not move; begin again with cursor 0\r\n".to_vec())
             }
-            Kind::Wait if !self.intake.in_multi && self.wrote_shared && self.link == Link::Live && !self.shared => {
+            Kind::Wait if !self.intake.in_multi && self.wrote_before && self.link == Link::Live && !self.shared => {
                 Some(sharing::WAITS_IN_VAIN.to_vec())
             }
             Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => Some(

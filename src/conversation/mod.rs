@@ -106,8 +106,8 @@ pub struct Conversation {
     knows_connection: bool,
     /// It has asked to WAIT: from then on its writes go where that can be answered.
     waited: bool,
-    /// The last write went over a shared upstream.
-    wrote_shared: bool,
+    /// It has written, on this upstream or another one to this primary, and nothing on this one since that is its own.
+    wrote_before: bool,
     /// So many requests more go over an upstream of its own.
     heavy: u16,
     /// The epoch of the last one.

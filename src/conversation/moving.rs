@@ -34,14 +34,19 @@ impl Conversation {
     /// The part that is the same for an upstream of its own and a shared one.
     pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
-        if self.attached.replace(epoch).is_some_and(|before| before != epoch) {
+        let before = self.attached.replace(epoch);
+        if before.is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
             self.estrange_cursors();
             self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
         }
+        self.note_writes_before(before.is_some(), shared);
         (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
         self.queue.rewind();
-        self.reconsider();
+        let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
+        if !same {
+            self.reconsider();
+        }
         self.emit(turn);
     }
 

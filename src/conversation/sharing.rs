@@ -18,12 +18,14 @@ use crate::route::Epoch;
 
 /// A transaction of more requests goes over an upstream of its own: what comes behind it on a shared one would wait for all of it.
 const UNIT_REQUESTS_MAX: usize = 512;
+/// So many requests that wait are looked at before a session gives up its own upstream.
+const LOOKS_AHEAD: usize = 64;
 /// After a large reply, or a client that does not read, so many requests go over an upstream of its own before it shares again.
 const HEAVY_FOR: u16 = 64;
 
 /// To a WAIT that would not count what was written before.
 pub(super) const WAITS_IN_VAIN: &[u8] =
-    b"-ERR mainstay: this connection was shared when it wrote, and WAIT is about the writes of one; write again and WAIT then\r\n";
+    b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
 
 /// What a conversation needs just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,6 @@ enum Fit {
 struct Fitting {
     requests: usize,
     bytes: usize,
-    writes: bool,
 }
 
 impl Conversation {
@@ -104,10 +105,9 @@ impl Conversation {
         if !self.shared || self.link != Link::Live || self.doubt.is_some() || self.heavy > 0 {
             return 0;
         }
-        let Fitting { requests, bytes, writes } = self.fitting(most);
+        let Fitting { requests, bytes } = self.fitting(most);
         if requests > 0 {
             out.extend_from_slice(&self.queue.pending()[..bytes]);
-            self.wrote_shared |= writes;
             self.queue.wrote(bytes);
         }
         requests
@@ -128,7 +128,27 @@ impl Conversation {
             && self.queue.prelude() == 0
             && !self.queue.is_within_request()
             && self.tie().is_none()
-            && self.obstacle().is_none()
+            && !self.will_need_its_own()
+    }
+
+    /// Something of what waits must not be shared. Looks ahead, so that a session does not go to and fro within one pipeline.
+    fn will_need_its_own(&self) -> bool {
+        let mut at = self.queue.next_at();
+        let mut index = self.queue.next();
+        let end = self.queue.len().min(index + LOOKS_AHEAD);
+        while index < end {
+            let (requests, bytes) = match self.fit(index, at) {
+                Fit::Alone => (1, self.queue.get(index).map_or(0, |request| request.len)),
+                Fit::Begins => match self.unit(index, at, self.queue.len()) {
+                    Some(unit) => unit,
+                    None => return true,
+                },
+                Fit::Ends => return true,
+                Fit::Not(_) => return self.queue.get(index).is_some_and(|request| request.stage == Stage::Waiting),
+            };
+            (index, at) = (index + requests, at + bytes);
+        }
+        false
     }
 
     /// Gives up its upstream, on which nothing is in flight.
@@ -165,8 +185,18 @@ impl Conversation {
     /// WAIT asks for the replicas that have all writes of one connection. Those that went over a shared one count for none of this
     /// session's; a write on its own connection comes after them, and a message that nobody listens to is one.
     pub(super) fn begin_waiting(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>) {
-        if self.waited && self.wrote_shared {
+        if self.waited && self.wrote_before {
             prelude.push((Own::Mark, false, request(["PUBLISH", "mainstay:wait", ""])));
+        }
+    }
+
+    /// Another connection begins: what was written on the one before counts for no WAIT on this one, until something is written here.
+    pub(super) fn note_writes_before(&mut self, had_one: bool, shared: bool) {
+        let waits = |request: &Request| matches!(request.what, What::Client(Command { kind: Kind::Wait, .. }));
+        self.wrote_before |= std::mem::take(&mut self.wrote) && had_one;
+        let mut waiting = self.queue.iter().filter(|request| request.stage != Stage::Settled);
+        if waiting.by_ref().take_while(|request| !waits(request)).any(Request::may_write) {
+            (self.wrote, self.wrote_before) = (true, self.wrote_before && shared);
         }
     }
 
@@ -249,7 +279,7 @@ impl Conversation {
     /// The next requests that may be handed over: `most` at most, and no more than can be kept for asking again.
     fn fitting(&self, most: usize) -> Fitting {
         let (first, end, begin) = (self.queue.next(), self.queue.ready_next(), self.queue.next_at());
-        let mut fitting = Fitting { requests: 0, bytes: 0, writes: false };
+        let mut fitting = Fitting { requests: 0, bytes: 0 };
         let in_flight = self.queue.kept();
         let mut index = first;
         while index < end {
@@ -267,7 +297,6 @@ impl Conversation {
             if !first && (fitting.requests + requests > most || in_flight + fitting.bytes + bytes > KEPT_BYTES_MAX) {
                 break;
             }
-            fitting.writes |= (index..index + requests).any(|at| self.queue.get(at).is_some_and(Request::may_write));
             fitting.requests += requests;
             fitting.bytes += bytes;
             index += requests;

@@ -117,7 +117,7 @@ impl Lanes {
         // What was published before this task first ran counts as well.
         route.mark_changed();
         loop {
-            let busy = !self.sessions.borrow().is_empty();
+            let busy = !self.sessions.borrow().is_empty() || !self.pool.is_empty();
             tokio::select! {
                 changed = route.changed() => {
                     if changed.is_err() {
@@ -180,6 +180,7 @@ impl Lanes {
         due.iter().for_each(|session| session.reminded());
         self.expire_parked();
         self.pump();
+        self.pool.expire();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.pool.tidy(tick);
             self.each(|session| {

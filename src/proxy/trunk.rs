@@ -30,6 +30,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use self::reading::Reading;
 use self::seat::Place;
@@ -44,6 +45,8 @@ use crate::route::{Departure, Endpoint, Epoch, Moment, Noticed, Passage};
 const OUT_BYTES_MAX: usize = 64 * 1024;
 /// Requests of one session in flight: the others' come in between.
 const WINDOW: usize = 128;
+/// Replies of a primary that was withdrawn are awaited for so long. Its sessions give up as soon; this is for what they left.
+const RETIRES_FOR: Duration = Duration::from_secs(1);
 /// The nonce of a check of the alignment is a number of so many digits.
 const NONCE_DIGITS: usize = 16;
 
@@ -77,10 +80,11 @@ pub struct Trunk {
     waker: RefCell<Option<Waker>>,
     /// The tick of the last byte.
     active: Cell<u32>,
+    retired_at: Cell<Moment>,
+    /// Checks of the alignment are refused.
+    is_uncheckable: Cell<bool>,
     /// The primary has said something.
     has_heard: Cell<bool>,
-    /// The fence had lapsed: what waits meanwhile is handed over only for clients that are still there.
-    lapsed: Cell<bool>,
 }
 
 /// What touches the socket.
@@ -95,7 +99,7 @@ struct Wire {
     is_deaf: bool,
     has_written: bool,
     nonce: u64,
-    _counted: Option<SharedUpstream>,
+    counted: Option<SharedUpstream>,
 }
 
 impl Trunk {
@@ -113,8 +117,9 @@ impl Trunk {
             congested: Cell::new(false),
             waker: RefCell::new(None),
             active: Cell::new(lanes.local.tick.get()),
+            retired_at: Cell::new(Moment::default()),
+            is_uncheckable: Cell::new(false),
             has_heard: Cell::new(false),
-            lapsed: Cell::new(false),
         });
         tokio::task::spawn_local(trunk.clone().run(endpoint));
         trunk
@@ -186,7 +191,7 @@ impl Trunk {
         wire.out = steps.concat();
         wire.in_flight.extend(steps.iter().map(|_| Place::opening()));
         wire.stream = Some(stream);
-        wire._counted = Some(self.lanes.local.tally(&self.policy).shared_upstream());
+        wire.counted = Some(self.lanes.local.tally(&self.policy).shared_upstream());
         drop(wire);
         drop(slot);
         if steps.is_empty() {
@@ -227,7 +232,10 @@ impl Trunk {
     fn may_write(&self) -> bool {
         let live = matches!(self.stage.get(), Stage::Opening | Stage::Open);
         let passage = self.lanes.link.fence.passage(self.epoch, Moment::now().as_micros());
-        self.lapsed.set(self.lapsed.get() || passage == Passage::Lapsed);
+        if passage == Passage::Lapsed {
+            // What waits meanwhile is handed over only for clients that are still there when it is renewed.
+            self.speakers.borrow().iter().rev().take_while(|seat| !seat.waited.replace(true)).for_each(drop);
+        }
         live && passage == Passage::Open
     }
 
@@ -267,7 +275,6 @@ impl Trunk {
         wire.out.clear();
         wire.written = 0;
         let now = Moment::now();
-        let lapsed = self.lapsed.replace(false);
         let turns = self.speakers.borrow().len();
         for _ in 0..turns {
             if wire.out.len() >= OUT_BYTES_MAX {
@@ -277,13 +284,13 @@ impl Trunk {
             seat.speaks.set(false);
             let Some(session) = seat.session() else { continue };
             let room = WINDOW.saturating_sub(seat.in_flight.get());
-            let handed = session.hand_over(&self.lanes, room, lapsed, now, &mut wire.out);
+            let handed = session.hand_over(&self.lanes, room, seat.waited.take(), now, &mut wire.out);
             if handed > 0 {
                 seat.in_flight.set(seat.in_flight.get() + handed);
                 wire.in_flight.push_back(Place::of(seat, handed));
             }
         }
-        if self.policy.verify_alignment && !wire.out.is_empty() {
+        if self.policy.verify_alignment && !self.is_uncheckable.get() && !wire.out.is_empty() {
             wire.check_alignment();
         }
     }
@@ -298,11 +305,15 @@ impl Trunk {
         // What was handed over and not written is answered by nobody; and what it has not been sent yet it may execute, though another
         // has taken its place.
         let ends = left == Departure::Gone
+            || wire.in_flight.is_empty()
             || wire.written < wire.out.len()
             || self.stage.get() == Stage::Opening
             || left == Departure::Replaced && has_unsent();
         drop(wire);
         self.stage.set(Stage::Retiring);
+        self.retired_at.set(Moment::now());
+        // Their sessions are told in a moment.
+        self.speakers.borrow_mut().clear();
         if ends {
             self.cut();
         }
@@ -311,10 +322,18 @@ impl Trunk {
     /// Ends it now, by reset. Its sessions have to be told by somebody else.
     pub fn cut(&self) {
         self.stage.set(Stage::Over);
-        if let Some(stream) = self.wire.borrow_mut().stream.take() {
+        let mut wire = self.wire.borrow_mut();
+        if let Some(stream) = wire.stream.take() {
             stream.abort();
         }
+        wire.counted = None;
+        drop(wire);
         self.wake();
+    }
+
+    /// Its epoch has passed, and what is still unanswered has been awaited for long enough.
+    fn is_overdue(&self, now: Moment) -> bool {
+        self.stage.get() == Stage::Retiring && now >= self.retired_at.get() + RETIRES_FOR
     }
 
     /// Nobody uses it: it closes.

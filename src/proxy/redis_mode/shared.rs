@@ -130,6 +130,7 @@ impl Dialogue {
     fn consider(&mut self, present: &Present<'_>, next: Result<Next, Close>) -> Result<bool, Why> {
         present.moves();
         self.heed_hint(present);
+        self.has_caught_up(present);
         if let Ok(Next::DropUpstream(Some(why))) = next {
             return Err(why);
         }
@@ -142,11 +143,8 @@ impl Dialogue {
         } else if self.owed.len() > OWED_BYTES_MAX {
             self.conversation.goes_alone();
         }
-        if goes_on {
-            // Also where the client does not read: it does not wait for an upstream any more, and must not be taken for one that does.
-            self.has_caught_up(present);
-        }
-        if !goes_on || !self.owed.is_clear() || self.owed.is_lost || self.ending.is_some() || self.doubt.is_some() {
+        let doubts = self.doubt.is_some() || self.conversation.doubts();
+        if !goes_on || !self.owed.is_clear() || self.owed.is_lost || self.ending.is_some() || doubts {
             return Ok(true);
         }
         if self.conversation.has_unsent() {
@@ -159,7 +157,7 @@ impl Dialogue {
     }
 
     /// What had waited for this upstream has been answered: it waits no longer.
-    fn has_caught_up(&mut self, present: &Present<'_>) {
+    pub(super) fn has_caught_up(&mut self, present: &Present<'_>) {
         if (self.has_waited || present.session.waiting_since().is_some()) && self.conversation.caught_up() {
             self.has_waited = false;
             present.session.waits_since(None);

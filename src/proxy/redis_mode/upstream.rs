@@ -302,6 +302,7 @@ impl Dialogue {
             return true;
         }
         self.settle_doubt(present, epoch);
+        self.has_caught_up(present);
         !matches!(self.upstream, Upstream::Shared(_))
     }
 

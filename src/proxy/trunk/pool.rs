@@ -128,6 +128,18 @@ impl Pool {
         }
     }
 
+    /// There is something that may have to be closed.
+    pub fn is_empty(&self) -> bool {
+        self.trunks.borrow().is_empty() && self.spares.borrow().is_empty()
+    }
+
+    /// Ends what has been awaited for long enough.
+    pub fn expire(&self) {
+        let now = Moment::now();
+        let overdue: Vec<Rc<Trunk>> = self.trunks.borrow().iter().filter(|trunk| trunk.is_overdue(now)).cloned().collect();
+        overdue.iter().for_each(|trunk| trunk.cut());
+    }
+
     /// Closes what has not been used for a while.
     pub fn tidy(&self, tick: u32) {
         self.spares.borrow_mut().retain(|spare| tick.wrapping_sub(spare.tick) <= IDLE_TICKS);

@@ -149,7 +149,7 @@ impl Trunk {
                 }
                 Owner::Check(nonce) => {
                     while let Some(frame) = frames.next()? {
-                        check(*nonce, frame)?;
+                        self.check(*nonce, frame)?;
                     }
                 }
             }
@@ -206,6 +206,18 @@ impl Trunk {
         Err("the primary refused what sessions that share a connection have told it before")
     }
 
+    /// Is this the answer to the check with this nonce?
+    fn check(&self, nonce: u64, frame: &[u8]) -> Result<(), Why> {
+        let wanted = format!("$16\r\n{nonce:016x}\r\n");
+        if frame[0] == b'-' {
+            // Its user may not ECHO: that proves nothing, and is not asked again here.
+            self.is_uncheckable.set(true);
+        } else if frame != wanted.as_bytes() {
+            return Err("a check of the alignment was answered with something else");
+        }
+        Ok(())
+    }
+
     /// Of a reply that has begun to come in earlier. Returns how much of `bytes` belongs to it.
     fn go_on(self: &Rc<Self>, wire: &mut Wire, bytes: &[u8], now: Moment) -> Result<usize, Why> {
         let end = wire.reading.scanner.scan(bytes).map_err(|_| "the primary does not speak RESP")?;
@@ -238,7 +250,7 @@ impl Trunk {
                     }
                     (None, Some(_)) => {}
                     (None, None) if self.stage.get() == Stage::Opening => self.opened(&kept)?,
-                    (None, None) => check(nonce, &kept)?,
+                    (None, None) => self.check(nonce, &kept)?,
                 }
             } else if kept.len() > KEPT_REPLY_MAX {
                 course = Course::Stream;
@@ -272,10 +284,4 @@ impl Reading {
             self.kept.extend_from_slice(part);
         }
     }
-}
-
-/// Is this the answer to the check with this nonce?
-fn check(nonce: u64, frame: &[u8]) -> Result<(), Why> {
-    let wanted = format!("$16\r\n{nonce:016x}\r\n");
-    if frame == wanted.as_bytes() { Ok(()) } else { Err("a check of the alignment was answered with something else") }
 }

@@ -13,13 +13,16 @@ pub struct Seat {
     pub in_flight: Cell<usize>,
     /// It is on the list of those who have something to say.
     pub speaks: Cell<bool>,
+    /// What it has to say was kept waiting because the fence had lapsed.
+    pub waited: Cell<bool>,
 }
 
 impl Seat {
     /// Taken by this session.
     pub fn new(session: &Rc<Session>) -> Rc<Self> {
         let session = Rc::downgrade(session);
-        Rc::new(Self { session, left: Cell::new(false), in_flight: Cell::new(0), speaks: Cell::new(false) })
+        let (left, speaks, waited) = Default::default();
+        Rc::new(Self { session, left, in_flight: Cell::new(0), speaks, waited })
     }
 
     /// Who sits here.

@@ -30,6 +30,9 @@ impl Client {
                 name == "SCAN" && excuses.moved && asked.words[1] != "0"
             }
             _ if text.starts_with("ERR mainstay: the primary changed after your last write") => name == "WAIT" && excuses.moved,
+            _ if text.starts_with("ERR mainstay: the connection to the primary is another one") => {
+                name == "WAIT" && excuses.moved
+            }
             _ => match text.strip_prefix(ABORTED_FOR) {
                 Some(why) if why.starts_with(REFUSED) => excuses.refused,
                 Some(_) => is_told,
