@@ -147,7 +147,6 @@ const CASES: &[Case] = &[
             must(one, &["HELLO", "2"]);
         },
     ),
-    case("wait", |one| send(one, &["WAIT", "1", "1500"]), |one, _| assert_eq!(reply(one), Value::Int(0))),
     case(
         "large",
         |one| {
@@ -217,7 +216,7 @@ fn what_is_asked_of_a_connection_pins_for_as_long_as_it_is_asked() {
 }
 
 #[test]
-fn who_knows_its_connection_or_listens_to_everybody_keeps_one_for_good() {
+fn who_knows_its_connection_waits_for_replicas_or_listens_to_everybody_keeps_one_for_good() {
     let _alone = crate::alone();
     let server = Redis::start(&[]);
     let mainstay = shared(&server);
@@ -234,13 +233,19 @@ fn who_knows_its_connection_or_listens_to_everybody_keeps_one_for_good() {
     let Value::Int(id) = id else { panic!("no number") };
     assert!(info.starts_with(&format!("id={id} ")), "{info}");
 
+    // What it writes from now on goes where the next WAIT can be answered.
+    let mut waiter = connect(&mainstay);
+    must(&mut waiter, &["WAIT", "0", "0"]);
+    pinned(&mainstay, "wait", 1.0);
+
     must(&mut monitor, &["MONITOR"]);
     pinned(&mainstay, "opaque", 1.0);
     must(&mut sessions[0], &["SET", "seen", "by-monitor"]);
     let seen = |value: &Value| matches!(value, Value::Status(line) if line.contains("by-monitor"));
     wait_until(PATIENCE, "MONITOR shows it", || seen(&reply(&mut monitor)));
 
-    drop((known, monitor));
+    drop((known, waiter, monitor));
+    pinned(&mainstay, "wait", 0.0);
     pinned(&mainstay, "identity", 0.0);
     pinned(&mainstay, "opaque", 0.0);
     share(&mainstay, &mut sessions);
