@@ -157,6 +157,10 @@ impl Conversation {
                 // Should its MULTI have been refused, it blocks after all.
                 command.kind = if in_multi || blocking::says_block(&words) { Kind::Tame } else { Kind::Plain };
             }
+            // On a shared upstream it is not asked either.
+            Kind::Wait if self.wrote_before && self.link == Link::Live && !self.shared => {
+                self.put_before_incoming(&[(Own::Mark, sharing::mark())], turn);
+            }
             // On a shared upstream it is not asked, and on the next one these questions come first.
             Kind::Blocking(_) if self.shared => {}
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
@@ -225,9 +229,6 @@ impl Conversation {
             }
             Kind::Scan(place) if !self.intake.in_multi && self.is_foreign_cursor(words.get(usize::from(place))) => {
                 Some(b"-ERR mainstay: the primary changed and cursors do not move; begin again with cursor 0\r\n".to_vec())
-            }
-            Kind::Wait if !self.intake.in_multi && self.wrote_before && self.link == Link::Live && !self.shared => {
-                Some(sharing::WAITS_IN_VAIN.to_vec())
             }
             Kind::Wait if !self.intake.in_multi && self.wrote_elsewhere => Some(
                 b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n"

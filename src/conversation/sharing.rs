@@ -182,11 +182,11 @@ impl Conversation {
         self.heavy = HEAVY_FOR;
     }
 
-    /// WAIT asks for the replicas that have all writes of one connection. Those that went over a shared one count for none of this
-    /// session's; a write on its own connection comes after them, and a message that nobody listens to is one.
+    /// WAIT asks for the replicas that have all that the primary had written when this very connection was answered last. What was written
+    /// over others before counts as soon as anything has been asked over this one.
     pub(super) fn begin_waiting(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>) {
         if self.waited && self.wrote_before {
-            prelude.push((Own::Mark, false, request(["PUBLISH", "mainstay:wait", ""])));
+            prelude.push((Own::Mark, false, mark()));
         }
     }
 
@@ -200,7 +200,7 @@ impl Conversation {
         }
     }
 
-    /// This user may not write even that.
+    /// This user may not ask even that.
     pub(super) fn waits_in_vain(&mut self) {
         let waits = |request: &Request| matches!(request.what, What::Client(Command { kind: Kind::Wait, .. }));
         for index in 0..self.queue.len() {
@@ -362,4 +362,9 @@ impl Conversation {
             Kind::ClientReply | Kind::Opaque => Fit::Not(Pin::Unknown),
         }
     }
+}
+
+/// Asked so that WAIT behind it counts what was written over other connections before.
+pub(super) fn mark() -> Vec<u8> {
+    request(["PING"])
 }
