@@ -6,8 +6,9 @@ use super::bounds::whole_bytes_max;
 use super::queue::KEPT_BYTES_MAX;
 use super::remembered::{Bytes, changes_connection, effect_of, request};
 use super::request::{Own, What};
+use super::sharing::mark;
 use super::transaction::Ghost;
-use super::{Close, Conversation, Fault, Link, Turn, blocking, sharing};
+use super::{Close, Conversation, Fault, Link, Turn, blocking};
 use crate::resp::command::{Bond, Command, Fate, Kind, Script};
 use crate::resp::frames::arguments;
 
@@ -157,10 +158,6 @@ impl Conversation {
                 // Should its MULTI have been refused, it blocks after all.
                 command.kind = if in_multi || blocking::says_block(&words) { Kind::Tame } else { Kind::Plain };
             }
-            // On a shared upstream it is not asked either.
-            Kind::Wait if self.wrote_before && self.link == Link::Live && !self.shared => {
-                self.put_before_incoming(&[(Own::Mark, sharing::mark())], turn);
-            }
             // On a shared upstream it is not asked, and on the next one these questions come first.
             Kind::Blocking(_) if self.shared => {}
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
@@ -190,8 +187,12 @@ impl Conversation {
             | Kind::Script(Script::Digest | Script::Function)
             | Kind::ScriptFlush
             | Kind::Scan(_)
-            | Kind::Wait
             | Kind::Opaque => {}
+            Kind::Wait => {
+                if self.link == Link::Live && !self.shared && std::mem::take(&mut self.wrote_before) {
+                    self.put_before_incoming(&[(Own::Mark, mark())], turn);
+                }
+            }
             Kind::Connection(bond) => self.knows_connection |= bond == Bond::Kept,
         }
         self.note_write(command);

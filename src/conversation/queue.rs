@@ -146,7 +146,7 @@ impl Queue {
     pub(super) fn push_own(&mut self, own: Own, bytes: &[u8], asked: Moment) {
         debug_assert!(!self.open && self.incoming == 0, "own requests stand between the client's");
         self.append(bytes);
-        self.push(What::Own(own), false, asked);
+        self.push(What::Own(own), own == Own::Mark, asked);
     }
 
     /// What has come in is the beginning of a request that is passed on while it comes.

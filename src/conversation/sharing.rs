@@ -27,6 +27,12 @@ const HEAVY_FOR: u16 = 64;
 pub(super) const WAITS_IN_VAIN: &[u8] =
     b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
 
+/// Anything that every user may ask: with each command that it runs a server notes for the connection how far it has written by then, and
+/// that is what WAIT waits for.
+pub(super) fn mark() -> Vec<u8> {
+    request(["PING"])
+}
+
 /// What a conversation needs just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -362,9 +368,4 @@ impl Conversation {
             Kind::ClientReply | Kind::Opaque => Fit::Not(Pin::Unknown),
         }
     }
-}
-
-/// Asked so that WAIT behind it counts what was written over other connections before.
-pub(super) fn mark() -> Vec<u8> {
-    request(["PING"])
 }

@@ -243,9 +243,14 @@ fn wait_counts_the_replicas_that_have_what_this_session_wrote() {
     must(&mut neighbour, &["SET", "before", "v"]);
     must(&mut one, &["SET", "k", "v"]);
     assert_eq!(must(&mut one, &["WAIT", "1", "5000"]), Value::Int(1));
+    must(&mut one, &["SET", "k", "v"]);
+    assert_eq!(must(&mut one, &["WAIT", "1", "5000"]), Value::Int(1));
+    let mut late = connect(&mainstay);
     family[1].process.stop();
     must(&mut one, &["SET", "k", "unseen"]);
     assert_eq!(must(&mut one, &["WAIT", "1", "100"]), Value::Int(0), "a stopped replica has nothing of it");
+    must(&mut late, &["SET", "k", "unseen over a shared connection"]);
+    assert_eq!(must(&mut late, &["WAIT", "1", "100"]), Value::Int(0), "nor of what went over a shared connection");
     family[1].process.cont();
     assert_eq!(must(&mut one, &["WAIT", "1", "5000"]), Value::Int(1));
 }
