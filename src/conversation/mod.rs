@@ -104,6 +104,8 @@ pub struct Conversation {
     shares: bool,
     /// It knows its connection by its id, or has made it another one.
     knows_connection: bool,
+    /// The server treats its upstream in another way, and RESET does not end that.
+    is_marked: bool,
     /// It has asked to WAIT: from then on its writes go where that can be answered.
     waited: bool,
     /// It has written, on this upstream or another one to this primary, and nothing on this one since that is its own.
@@ -239,6 +241,7 @@ impl Conversation {
     }
 
     fn remember(&mut self, effect: Effect) {
+        self.is_marked |= matches!(effect, Effect::NoEvict(_) | Effect::NoTouch(_));
         self.state.get_or_insert_default().apply(effect);
     }
 

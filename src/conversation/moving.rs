@@ -52,6 +52,7 @@ impl Conversation {
 
     fn attach_own(&mut self, epoch: Epoch, used: bool, turn: &mut Turn<'_>) {
         self.begin(epoch, false, turn);
+        self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special());
         let mut prelude = if used { vec![(Own::Reset, true, request(["RESET"]))] } else { Vec::new() };
         prelude.extend(self.state.as_ref().map(|state| state.replay()).unwrap_or_default());
         // RESP 2 takes little else after them.
@@ -165,6 +166,11 @@ impl Conversation {
             if !request.whole {
                 return Err(broken("it was lost before it answered a request that is too large to be asked again"));
             }
+        }
+        if any && self.shared {
+            // Perhaps it is one of these that ends the server's connection: what is asked again is asked alone.
+            let again = self.queue.iter().filter(|request| request.stage == Stage::Sent).count();
+            self.heavy = self.heavy.max(u16::try_from(again).unwrap_or(u16::MAX));
         }
         // What has blocked for days outlives many.
         self.losses += u8::from(any && !self.is_blocked());

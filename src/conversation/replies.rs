@@ -54,6 +54,8 @@ impl Conversation {
         match self.frames(bytes, turn) {
             Ok(()) => {}
             Err(Stop::Close(close)) => return Err(close),
+            // Whoever shares it with others ends it, for all of them, and says so to each.
+            Err(Stop::Next(next @ Next::DropUpstream(Some(_)))) if self.shared => return Ok(next),
             Err(Stop::Next(next)) => {
                 self.detach(turn)?;
                 return Ok(next);

@@ -78,6 +78,11 @@ impl Conversation {
         }
     }
 
+    /// The epoch of its last upstream.
+    pub fn attached_in(&self) -> Option<Epoch> {
+        self.attached
+    }
+
     /// Its upstream is a shared one.
     pub fn is_shared(&self) -> bool {
         self.shared && self.link != Link::None
@@ -157,10 +162,13 @@ impl Conversation {
         false
     }
 
-    /// Gives up its upstream, on which nothing is in flight.
-    pub fn leave(&mut self, turn: &mut Turn<'_>) {
+    /// Gives up its upstream, on which nothing is in flight. True where another session may use it when it was wiped: RESET leaves some
+    /// marks where they are.
+    pub fn leave(&mut self, turn: &mut Turn<'_>) -> bool {
+        let is_marked = std::mem::take(&mut self.is_marked);
         // Nothing is lost that way, so that there is nothing to close for.
         let _ = self.detach(turn);
+        !is_marked
     }
 
     /// The reply that is about to come is too large to be kept beside those of others. True where it will be asked for again on an upstream

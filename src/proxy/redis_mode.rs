@@ -271,8 +271,9 @@ impl Dialogue {
             let passage = present.lanes.link.fence.passage(live.epoch, present.now().as_micros());
             self.waits_for_fence = passage == Passage::Lapsed;
             self.has_waited |= self.waits_for_fence;
+            let wary = self.has_waited || present.lanes.local.is_wary(present.now());
             match passage {
-                Passage::Open if self.has_waited && self.client.peer_has_closed() => {
+                Passage::Open if wary && self.client.peer_has_closed() => {
                     return Err(End::Closed(CloseReason::Client));
                 }
                 Passage::Open => {}

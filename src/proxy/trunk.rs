@@ -81,6 +81,8 @@ pub struct Trunk {
     /// The tick of the last byte.
     active: Cell<u32>,
     retired_at: Cell<Moment>,
+    /// How often the worker had stood still.
+    stalls: Cell<u32>,
     /// Checks of the alignment are refused.
     is_uncheckable: Cell<bool>,
     /// The primary has said something.
@@ -118,6 +120,7 @@ impl Trunk {
             waker: RefCell::new(None),
             active: Cell::new(lanes.local.tick.get()),
             retired_at: Cell::new(Moment::default()),
+            stalls: Cell::new(lanes.local.stalls()),
             is_uncheckable: Cell::new(false),
             has_heard: Cell::new(false),
         });
@@ -208,8 +211,19 @@ impl Trunk {
         if self.stage.get() == Stage::Over {
             return Poll::Ready(None);
         }
+        if self.holds_stale() {
+            return Poll::Ready(None);
+        }
         self.push_on(cx);
         self.read(cx)
+    }
+
+    /// What was handed over and not written is older than a moment in which all stood still: its clients may have gone.
+    fn holds_stale(&self) -> bool {
+        let local = &self.lanes.local;
+        local.is_wary(Moment::now());
+        let wire = self.wire.borrow();
+        self.stalls.replace(local.stalls()) != local.stalls() && self.is_open() && wire.written < wire.out.len()
     }
 
     /// Writes what was left over, and asks to be polled when there is room for more.
@@ -242,6 +256,9 @@ impl Trunk {
     /// Gathers what sessions have to say and writes it.
     fn flush(self: &Rc<Self>) {
         self.dirty.set(false);
+        if self.holds_stale() {
+            return self.cut();
+        }
         let wire = &mut *self.wire.borrow_mut();
         if wire.stream.is_none() || wire.is_deaf || !self.may_write() {
             return;

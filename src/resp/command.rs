@@ -95,7 +95,8 @@ pub enum Kind {
     ScriptFlush,
     /// A cursor that is good on one server only, at this place among the arguments (the name is 0).
     Scan(u8),
-    /// One of these, in a place or in words in which it does not block, as far as mainstay can tell: inside a transaction, without BLOCK.
+    /// Request and reply, and nothing proves that it keeps nobody waiting: one of these inside a transaction, or what the server says may
+    /// block, and nothing more is known of.
     Tame,
     /// `WAIT`, `WAITAOF`: about the writes of this very connection.
     Wait,
@@ -178,13 +179,14 @@ impl Commands {
     /// What was declared, with what is written by hand laid over it.
     fn of(declared: &[Declared]) -> Self {
         let mut commands = BTreeMap::new();
-        for Declared { name, sub, says } in declared {
+        for Declared { name, sub, says, may_block } in declared {
             let fate = match says {
                 Says::Reads => Fate::Read,
                 Says::Writes => Fate::Write,
                 Says::Nothing => Fate::Unknown,
             };
-            commands.insert((name.as_str(), sub.as_str()), Command { fate, kind: Kind::Plain });
+            let kind = if *may_block { Kind::Tame } else { Kind::Plain };
+            commands.insert((name.as_str(), sub.as_str()), Command { fate, kind });
         }
         for line in BY_HAND {
             for name in line.names.split_ascii_whitespace() {
@@ -331,7 +333,7 @@ mod tests {
 
     #[test]
     fn every_shipped_command_is_found_in_either_case_and_no_other_name_is() {
-        for Declared { name, sub, says } in declared::shipped() {
+        for Declared { name, sub, says, .. } in declared::shipped() {
             let sub = Some(sub).filter(|sub| !sub.is_empty());
             let found = shipped(&name, sub.as_deref());
             assert_eq!(found, shipped(&name.to_uppercase(), sub.as_deref().map(str::to_uppercase).as_deref()), "{name} {sub:?}");

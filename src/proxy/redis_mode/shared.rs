@@ -74,7 +74,7 @@ impl Dialogue {
         if self.ending.is_some() || !self.owed.is_clear() || !matches!(self.upstream, Upstream::Shared(_)) {
             return (0, false);
         }
-        if self.has_waited && self.client.peer_has_closed() {
+        if (self.has_waited || present.lanes.local.is_wary(present.now())) && self.client.peer_has_closed() {
             // What was held back is executed for nobody.
             self.ending = Some(CloseReason::Client);
             self.upstream = Upstream::None;

@@ -162,7 +162,10 @@ impl Dialogue {
     fn seek(&mut self, present: &Present<'_>) -> Result<bool, End> {
         let (lanes, session) = (present.lanes, present.session);
         session.waits_since(session.waiting_since().or_else(|| Some(present.now())));
-        match lanes.admit(session.waiting_since()) {
+        // One that only goes from one upstream to another is no newcomer.
+        let moves =
+            session_shares(present) && self.conversation.attached_in() == Some(lanes.link.fence.epoch()) && lanes.readmits();
+        match if moves { Admission::Attach } else { lanes.admit(session.waiting_since()) } {
             Admission::Attach => {
                 self.begin(present);
                 Ok(true)
@@ -278,11 +281,11 @@ impl Dialogue {
 
     /// Its own connection is not needed any more.
     fn give_back(&mut self, present: &Present<'_>) {
-        self.tell(present, &[], Conversation::leave);
+        let may_be_used = self.tell(present, &[], Conversation::leave);
         (self.doubt, self.waits_for_fence) = (None, false);
         if let Upstream::Live(live) = std::mem::replace(&mut self.upstream, Upstream::None) {
             let tick = present.lanes.local.tick.get();
-            if !live.is_deaf {
+            if may_be_used && !live.is_deaf && live.epoch == present.lanes.link.fence.epoch() {
                 present.lanes.pool.give_back(live.stream, live.epoch, live.counted, tick);
             }
         }

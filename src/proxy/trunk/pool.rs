@@ -128,7 +128,7 @@ impl Pool {
         }
     }
 
-    /// There is something that may have to be closed.
+    /// There is nothing that may have to be closed.
     pub fn is_empty(&self) -> bool {
         self.trunks.borrow().is_empty() && self.spares.borrow().is_empty()
     }
@@ -145,6 +145,12 @@ impl Pool {
         self.spares.borrow_mut().retain(|spare| tick.wrapping_sub(spare.tick) <= IDLE_TICKS);
         let idle: Vec<Rc<Trunk>> = self.trunks.borrow().iter().filter(|trunk| trunk.is_idle(IDLE_TICKS)).cloned().collect();
         idle.iter().for_each(|trunk| trunk.cut());
+    }
+
+    /// Passes on what primaries have said.
+    pub fn hear_out(&self) {
+        let trunks = self.trunks.borrow().clone();
+        trunks.iter().for_each(|trunk| trunk.hear_out());
     }
 
     /// Ends everything.

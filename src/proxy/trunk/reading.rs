@@ -116,7 +116,11 @@ impl Trunk {
             let wire = &mut *self.wire.borrow_mut();
             let Some(read) = wire.stream.as_ref().and_then(|stream| stream.receive_now(scratch).ok()) else { return };
             if read == 0 || self.hear(wire, &scratch[..read]).is_err() {
+                if let Some(stream) = wire.stream.take() {
+                    stream.abort();
+                }
                 self.stage.set(Stage::Over);
+                self.wake();
                 return;
             }
         }
