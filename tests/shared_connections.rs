@@ -53,7 +53,7 @@ fn seed() -> u64 {
 
 fn thousand(rough: bool, seed: u64) -> Manners {
     need_descriptors(4500);
-    Manners { sessions: 1000, seed, think_ms: 400, leaves: true, rough }
+    Manners { sessions: 1000, seed, think_ms: 400, leaves: true, rough, cautious: false }
 }
 
 /// Nothing was wrong with what they were told.

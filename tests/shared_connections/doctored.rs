@@ -151,7 +151,7 @@ fn through_relay(wrong: Wrong) -> (Outcome, Redis) {
     let server = Redis::start(USERS);
     furnish(&server);
     let address = Relay::start(wrong, &server);
-    let manners = Manners { sessions: 30, seed: 1, think_ms: 20, leaves: false, rough: false };
+    let manners = Manners { sessions: 30, seed: 1, think_ms: 20, leaves: false, rough: false, cautious: false };
     let multitude = Multitude::start(&address, manners);
     work(&multitude, if wrong == Wrong::Nothing { ms(1000) } else { ms(10_000) }, || false);
     (multitude.end(), server)

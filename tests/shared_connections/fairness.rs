@@ -110,7 +110,12 @@ fn who_asks_for_much_by_a_write_and_does_not_read_it_is_closed_and_holds_up_nobo
     greedy.must(&["SET", "mine", "small"]);
     // What a script answers nobody may ask again elsewhere.
     greedy
-        .send(&words(&["EVAL", "redis.call('SET', KEYS[1], 'done') return redis.call('GETRANGE', 'huge', 0, 64000000)", "1", "mark"]))
+        .send(&words(&[
+            "EVAL",
+            "redis.call('SET', KEYS[1], 'done') return redis.call('GETRANGE', 'huge', 0, 64000000)",
+            "1",
+            "mark",
+        ]))
         .expect("sent");
     neighbours.live_beside(&mainstay, Duration::from_secs(3), || false);
     neighbours.felt_little();
