@@ -113,6 +113,15 @@ impl Conversation {
             What::Client(Command { kind: Kind::Exec, .. }) if frame.starts_with(b"*-1") => {
                 Ok(Course::Pass(Role::Reply(Tone::Null)))
             }
+            What::Client(Command { kind: Kind::Exec, .. })
+                if let Some(transaction) = self.transaction.as_mut().filter(|transaction| transaction.may_change_less()) =>
+            {
+                if may_wait {
+                    return Ok(Course::More);
+                }
+                transaction.executed(frame);
+                Ok(Course::Pass(Role::Reply(Tone::Good)))
+            }
             What::Client(_) => Ok(Course::Pass(Role::Reply(Tone::Good))),
         }
     }
@@ -213,6 +222,12 @@ impl Conversation {
     }
 
     fn error_course(&mut self, index: usize, request: Request, command: Command, line: &[u8]) -> Result<Course, Stop> {
+        if self.shared && self.leaves_open(command, line) {
+            // What the others ask would be queued in it.
+            return Err(Stop::Next(Next::DropUpstream(Some(
+                "the end of a transaction was refused on an upstream that is shared",
+            ))));
+        }
         self.hint = reply::hint(line).or(self.hint);
         let aborted = command.kind == Kind::Exec && is_abort(line) && self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
         let refused = match &self.doubt {
@@ -235,6 +250,13 @@ impl Conversation {
             true if request.whole => Ok(Course::Swallow(Role::Kept(Stage::Again))),
             true | false => self.withhold(index, line, Stage::Settled),
         }
+    }
+
+    /// The connection is still in a transaction after this error: a server before Redis 6 refuses EXEC and keeps what it has queued.
+    fn leaves_open(&self, command: Command, line: &[u8]) -> bool {
+        let is_open = self.transaction.is_some() || self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
+        let ended = line.starts_with(b"-EXECABORT") || line.starts_with(b"-ERR EXEC without");
+        is_open && command.kind == Kind::Exec && !ended
     }
 
     /// After a refusal the demoted server is not believed: what changes nothing is asked again, in order. What was executed nevertheless
@@ -265,7 +287,10 @@ impl Conversation {
             }
             (kind, true) if request.whole && kind != Kind::Exec => again,
             (_, false) if request.whole && command.fate == Fate::Read => again,
-            (kind, _) if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals) && !matches!(kind, Kind::Blocking(_)) => {
+            (kind, _)
+                if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals)
+                    && !matches!(kind, Kind::Blocking(at) if blocking::may_be_repeated(at)) =>
+            {
                 Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
             }
             _ if may_wait => Ok(Course::More),

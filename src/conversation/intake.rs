@@ -156,10 +156,9 @@ impl Conversation {
             Kind::Wait if in_multi => command.kind = Kind::Tame,
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => {
                 // Should its MULTI have been refused, it blocks after all.
-                command.kind = if in_multi || blocking::says_block(&words) { Kind::Tame } else { Kind::Plain };
+                let may_block = blocking::blocks(at, &words) || blocking::says_block(&words);
+                command.kind = if may_block { Kind::Tame } else { Kind::Plain };
             }
-            // On a shared upstream it is not asked, and on the next one these questions come first.
-            Kind::Blocking(_) if self.shared => {}
             Kind::Blocking(_) => self.ask_before_blocking(&words, turn),
             Kind::Script(Script::Digest) if !in_multi && self.link == Link::Live => {
                 if let Some(load) = words.get(1).and_then(|digest| self.load(digest, turn.scripts)) {
@@ -167,6 +166,10 @@ impl Conversation {
                 }
             }
             Kind::Script(Script::Digest) if in_multi => self.remember_digest(words.get(1)),
+            Kind::Multi if !in_multi && self.link == Link::Live => {
+                self.load_due(turn);
+                self.intake.follow(command.kind);
+            }
             Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
@@ -189,7 +192,8 @@ impl Conversation {
             | Kind::Scan(_)
             | Kind::Opaque => {}
             Kind::Wait => {
-                if self.link == Link::Live && !self.shared && std::mem::take(&mut self.wrote_before) {
+                // Until it is answered nobody knows whether it was allowed.
+                if self.link == Link::Live && !self.shared && self.wrote_before {
                     self.put_before_incoming(&[(Own::Mark, mark())], turn);
                 }
             }
@@ -261,6 +265,16 @@ impl Conversation {
         }
     }
 
+    /// Scripts that this transaction may name.
+    fn load_due(&mut self, turn: &mut Turn<'_>) {
+        let due = turn.scripts.due();
+        let loads: Vec<(Own, Vec<u8>)> =
+            due.iter().filter_map(|digest| Some((Own::Script, self.load(digest, turn.scripts)?))).collect();
+        if !loads.is_empty() {
+            self.put_before_incoming(&loads, turn);
+        }
+    }
+
     fn is_foreign_cursor(&self, cursor: Option<&Bytes>) -> bool {
         cursor.is_some_and(|cursor| self.foreign_cursors.contains(cursor))
     }
@@ -268,7 +282,8 @@ impl Conversation {
     /// By what CLIENT UNBLOCK would end it, and where the streams stand that it reads from their end.
     fn ask_before_blocking(&mut self, words: &[Bytes], turn: &mut Turn<'_>) {
         let mut questions = Vec::new();
-        if self.link == Link::Live && !self.asked_id {
+        // On a shared upstream it is not asked, and the next one is asked for its own.
+        if self.link == Link::Live && !self.shared && !self.asked_id {
             self.asked_id = true;
             questions.push((Own::ClientId, request(["CLIENT", "ID"])));
         }

@@ -258,6 +258,10 @@ impl Conversation {
 
     /// Passes on what is settled, as far as its turn has come, and finds out what may be sent.
     fn emit(&mut self, turn: &mut Turn<'_>) {
+        if self.over {
+            // The answer to QUIT is the last word, and nothing behind it is sent.
+            return;
+        }
         while !matches!(self.frame, Frame::Passing(_)) {
             let Some(first) = self.queue.get(0).copied() else { break };
             let is_quit = matches!(first.what, What::Client(Command { kind: Kind::Quit, .. }));

@@ -136,6 +136,10 @@ impl Conversation {
 
     /// The upstream closed, broke, or was given up.
     pub fn upstream_lost(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
+        if self.link == Link::None {
+            // It was given up before.
+            return Ok(());
+        }
         if let Frame::Passing(_) = self.frame {
             return Err(broken("it ended in the middle of a reply"));
         }
@@ -153,7 +157,7 @@ impl Conversation {
                     in_multi = false;
                     false
                 }
-                Kind::Blocking(_) => false,
+                Kind::Blocking(at) => !blocking::may_be_repeated(at),
                 _ if in_multi => {
                     writes |= command.fate != Fate::Read;
                     false
@@ -202,6 +206,9 @@ impl Conversation {
     /// Without an upstream from here on. What was sent and proved unexecuted, or changes nothing, waits for the next one.
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
         (self.link, self.shared) = (Link::None, false);
+        if self.doubt.is_some() {
+            self.pass_overtaken();
+        }
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
         let confirmed = std::mem::take(&mut self.confirmed);
         if self.is_first_the_clients() {
@@ -301,7 +308,7 @@ impl Conversation {
                 let ended: Option<Box<Transaction>> = self.transaction.take();
                 (self.watching, self.broken) = (false, false);
                 if let Some(ended) = ended.filter(|_| tone == Tone::Good) {
-                    ended.into_effects().into_iter().for_each(|effect| self.remember(effect));
+                    ended.into_effects().for_each(|effect| self.remember(effect));
                 }
             }
             Kind::Discard => {

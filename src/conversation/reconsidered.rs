@@ -55,6 +55,8 @@ impl Conversation {
             self.transaction = None;
         }
         self.intake = intake::Intake { in_multi: self.transaction.is_some(), ghost, broken: self.broken };
+        // Of a WAIT before it that is still true.
+        let wrote_before = self.wrote_before;
         let requests: Vec<(usize, Stage, Command, Vec<Bytes>)> = self
             .queue
             .spans()
@@ -88,6 +90,7 @@ impl Conversation {
                 self.note_write(*command);
             }
         }
+        self.wrote_before = wrote_before;
         if ongoing.is_some() {
             self.intake = intake::Intake { in_multi: false, ghost: ongoing, broken: self.intake.broken };
         }

@@ -49,6 +49,10 @@ impl Effect {
             }
     }
 
+    pub(super) fn is_about_channels(&self) -> bool {
+        matches!(self, Self::Subscribe(..) | Self::Unsubscribe(..))
+    }
+
     /// Nothing of an earlier one of its kind is left behind it.
     pub(super) fn overwrites(&self) -> bool {
         match self {

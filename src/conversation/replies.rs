@@ -4,7 +4,7 @@
 
 use super::course::{Course, QUEUED, Stop};
 use super::remembered::Effect;
-use super::request::{Own, Stage, What};
+use super::request::{Own, Request, Stage, What};
 use super::{Close, Conversation, Fault, Link, Next, Outlet, Turn};
 use crate::resp::command::{Command, Kind};
 
@@ -82,7 +82,7 @@ impl Conversation {
         }
         let settled_next = self.finish_plain(turn);
         turn.outlet.pass(frame);
-        if settled_next {
+        if settled_next || self.queue.get(0).is_some_and(Request::is_never_sent) {
             self.emit(turn);
         }
         Ok(Next::Continue)

@@ -113,7 +113,8 @@ impl Conversation {
 
     /// Appends to `out` what goes to a shared upstream now, `most` requests at most, and says how many those are.
     pub fn hand_over(&mut self, most: usize, out: &mut Vec<u8>) -> usize {
-        if !self.shared || self.link != Link::Live || self.doubt.is_some() || self.heavy > 0 {
+        let stays = self.shared && self.link == Link::Live && !self.over;
+        if !stays || self.doubt.is_some() || self.heavy > 0 || self.waited {
             return 0;
         }
         let Fitting { requests, bytes } = self.fitting(most);
@@ -278,8 +279,9 @@ impl Conversation {
     /// Why the first request of all may not go over a shared upstream.
     pub(super) fn first_unfit(&self) -> Option<Pin> {
         match self.fit(0, self.queue.head()) {
-            _ if self.queue.len() == 0 => None,
+            _ if self.queue.is_empty() => None,
             Fit::Not(pin) => Some(pin),
+            Fit::Begins if self.unit(0, self.queue.head(), self.queue.len()).is_some() => None,
             Fit::Begins | Fit::Ends => Some(Pin::Transaction),
             Fit::Alone => None,
         }
@@ -298,6 +300,10 @@ impl Conversation {
         let mut index = first;
         while index < end {
             let at = begin + fitting.bytes;
+            if self.queue.get(index).is_none_or(|request| request.stage != Stage::Waiting) {
+                // Answered here in the middle of coming in: half a request must not go.
+                break;
+            }
             let (requests, bytes) = match self.fit(index, at) {
                 Fit::Alone => (1, self.queue.get(index).map_or(0, |request| request.len)),
                 Fit::Begins => match self.unit(index, at, end) {
@@ -345,6 +351,7 @@ impl Conversation {
         }
         let command = match request.what {
             What::Own(Own::Script) => return Fit::Alone,
+            What::Own(Own::ClientId | Own::StreamEnd) => return Fit::Not(Pin::Blocked),
             What::Own(_) => return Fit::Not(Pin::State),
             What::Client(command) => command,
         };

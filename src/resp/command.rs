@@ -129,8 +129,10 @@ pub enum Channels {
 /// Where a blocking command's timeout stands, and in which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeoutAt {
-    /// The last argument, in seconds, a decimal number: `BLPOP`, `BLMOVE`, `BZPOPMIN`...
+    /// The last argument, in seconds, a decimal number: `BLPOP`, `BZPOPMIN`...
     Last,
+    /// The same of what is popped and pushed elsewhere: `BLMOVE`, `BRPOPLPUSH`. Asked again it might move another element.
+    LastOfMove,
     /// The first argument, in seconds: `BLMPOP`, `BZMPOP`.
     First,
     /// Behind the word `BLOCK`, in milliseconds; without the word it does not block: `XREAD`, `XREADGROUP`.
@@ -296,6 +298,8 @@ mod tests {
             ("WAITAOF", None, Write, Wait),
             ("blpop", None, Write, Blocking(TimeoutAt::Last)),
             ("bzmpop", None, Write, Blocking(TimeoutAt::First)),
+            ("blmove", None, Write, Blocking(TimeoutAt::LastOfMove)),
+            ("brpoplpush", None, Write, Blocking(TimeoutAt::LastOfMove)),
             // Meant for one server.
             ("shutdown", None, Unknown, Plain),
             ("replicaof", None, Unknown, Plain),

@@ -4,6 +4,7 @@ mod edges;
 mod model;
 mod refusals;
 mod requests;
+mod sharing;
 mod state;
 mod subscriptions;
 
@@ -52,6 +53,23 @@ impl Talk {
         Self { conversation, commands, scripts, heard, now, epoch: 1 }
     }
 
+    /// Its session may share upstreams.
+    fn sharing() -> Self {
+        Self { conversation: Conversation::sharing(), ..Self::new() }
+    }
+
+    /// On a shared upstream.
+    fn aboard() -> Self {
+        let mut talk = Self::sharing();
+        talk.board();
+        talk
+    }
+
+    fn board(&mut self) {
+        let epoch = self.epoch;
+        self.turn(|conversation, turn| conversation.attach_shared(epoch, turn));
+    }
+
     /// Attached to a primary.
     fn attached() -> Self {
         let mut talk = Self::new();
@@ -97,15 +115,31 @@ impl Talk {
             sent.extend_from_slice(&pending[..part]);
             self.conversation.wrote(part);
         }
-        let mut scanner = RequestScanner::default();
-        let (mut rest, mut commands) = (&sent[..], Vec::new());
-        while !rest.is_empty() {
-            let end = scanner.scan(rest).expect("requests").expect("whole requests");
-            let words = crate::resp::frames::arguments(&rest[..end]);
-            commands.push(words.map(|word| String::from_utf8_lossy(&word[..]).into_owned()).collect::<Vec<_>>().join(" "));
-            rest = &rest[end..];
-        }
+        commands_in(&sent).join("; ")
+    }
+
+    /// What it hands over to a shared upstream, so many requests at most.
+    fn hands_over(&mut self, most: usize) -> String {
+        let mut out = Vec::new();
+        let handed = self.conversation.hand_over(most, &mut out);
+        let commands = commands_in(&out);
+        assert_eq!(handed, commands.len(), "{commands:?}");
         commands.join("; ")
+    }
+
+    /// The shared upstream answers, frame by frame.
+    fn replies(&mut self, frames: &[&str]) -> Next {
+        let mut last = Next::Continue;
+        for frame in frames {
+            assert_eq!(last, Next::Continue, "{frame:?}");
+            last = self.turn(|conversation, turn| conversation.upstream_replied(frame.as_bytes(), turn)).expect("it goes on");
+        }
+        last
+    }
+
+    /// Gives up an upstream on which nothing is in flight.
+    fn leaves(&mut self) {
+        self.turn(Conversation::leave);
     }
 
     /// The upstream answers, byte by byte.
@@ -130,6 +164,18 @@ impl Talk {
     fn lost(&mut self) -> Result<(), Close> {
         self.turn(|conversation, turn| conversation.upstream_lost(turn))
     }
+}
+
+/// Whole requests, as words.
+fn commands_in(bytes: &[u8]) -> Vec<String> {
+    let (mut scanner, mut rest, mut commands) = (RequestScanner::default(), bytes, Vec::new());
+    while !rest.is_empty() {
+        let end = scanner.scan(rest).expect("requests").expect("whole requests");
+        let words = crate::resp::frames::arguments(&rest[..end]);
+        commands.push(words.map(|word| String::from_utf8_lossy(&word[..]).into_owned()).collect::<Vec<_>>().join(" "));
+        rest = &rest[end..];
+    }
+    commands
 }
 
 const READONLY: &str = "-READONLY You can't write against a read only replica.\r\n";

@@ -68,7 +68,7 @@ fn play(events: &[Event]) -> World {
     world
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let config = Config { failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_some() {
         return config;

@@ -95,7 +95,7 @@ impl Dialogue {
         let mut broken = None;
         let next = self.tell(present, frames.chunk, |conversation, turn| {
             loop {
-                match frames.next() {
+                match frames.cut() {
                     Ok(Some(frame)) => match conversation.upstream_replied(frame, turn) {
                         Ok(Next::Continue) => {}
                         other => return other,

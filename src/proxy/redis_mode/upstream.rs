@@ -125,7 +125,7 @@ impl Dialogue {
     pub(super) fn attend(&mut self, cx: &mut Context<'_>, present: &Present<'_>) -> Result<(), End> {
         loop {
             let goes_on = match &mut self.upstream {
-                Upstream::None => self.conversation.need() != Need::Nothing && !self.pauses(present) && self.seek(present)?,
+                Upstream::None => !self.pauses(present) && self.conversation.need() != Need::Nothing && self.seek(present)?,
                 Upstream::Parked => self.hear_verdict(present)?,
                 Upstream::Connecting(connecting) => match connecting.future.as_mut().poll(cx) {
                     Poll::Pending => false,

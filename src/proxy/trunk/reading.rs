@@ -60,7 +60,7 @@ pub struct Frames<'a> {
 impl<'a> Frames<'a> {
     /// The next that is there in whole.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<&'a [u8]>, Why> {
+    pub fn cut(&mut self) -> Result<Option<&'a [u8]>, Why> {
         while self.left > 0 && self.at < self.chunk.len() {
             let rest = &self.chunk[self.at..];
             match self.scanner.scan(rest).map_err(|_| "the primary does not speak RESP")? {
@@ -147,12 +147,12 @@ impl Trunk {
             match &place.owner {
                 Owner::Seat(seat) => self.deliver(seat, &mut frames, now)?,
                 Owner::Opening => {
-                    while let Some(frame) = frames.next()? {
+                    while let Some(frame) = frames.cut()? {
                         self.opened(frame)?;
                     }
                 }
                 Owner::Check(nonce) => {
-                    while let Some(frame) = frames.next()? {
+                    while let Some(frame) = frames.cut()? {
                         self.check(*nonce, frame)?;
                     }
                 }
@@ -193,7 +193,7 @@ impl Trunk {
             session.hear_trunk(&self.lanes, seat, frames, now)?;
         }
         // What nobody wants any more.
-        while frames.next()?.is_some() {}
+        while frames.cut()?.is_some() {}
         Ok(())
     }
 

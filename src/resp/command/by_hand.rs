@@ -54,7 +54,8 @@ pub const BY_HAND: &[Line] = &[
     line("sync psync replconf", Unknown, Kind::Opaque, "a replica's link to this very server"),
     line("script|debug", Unknown, Kind::Opaque, "the next EVAL becomes a debugger's session, which is no request and reply"),
     // Blocking: no flag tells where the timeout stands. They take what they waited for.
-    line("blpop brpop blmove brpoplpush bzpopmin bzpopmax", Write, Kind::Blocking(TimeoutAt::Last), "pops; the timeout is last"),
+    line("blpop brpop bzpopmin bzpopmax", Write, Kind::Blocking(TimeoutAt::Last), "pops; the timeout is last"),
+    line("blmove brpoplpush", Write, Kind::Blocking(TimeoutAt::LastOfMove), "writes what it popped into another list"),
     line(
         "blmpop bzmpop",
         Write,

@@ -37,7 +37,13 @@ impl Link {
                 server.data.list.push_front(format!("#{number}"));
                 format!("*2\r\n{}:{}\r\n", bulk(&self.state.says(number, "")), server.data.list.len())
             }
+            // How mainstay makes WAIT count what was written over other connections.
+            ("PING", "") => {
+                self.written = server.data.log.len();
+                "+PONG\r\n".into()
+            }
             ("PUBLISH", _) => {
+                self.written = server.data.log.len();
                 *ledger.effects.entry(number).or_default() += 1;
                 bulk(&self.state.says(number, ""))
             }
@@ -85,7 +91,10 @@ impl Link {
                 format!("*2\r\n{}*1\r\n{}", bulk(&next), bulk(&self.state.says(number, &next)))
             }
             ("WAIT", _) if server.replica => return ("-ERR WAIT cannot be used with replica instances.\r\n".into(), false),
-            ("WAIT", _) => format!("*1\r\n{}", bulk(&self.state.says(number, &self.server.to_string()))),
+            ("WAIT", _) => {
+                ledger.waited.insert(number, self.written);
+                format!("*1\r\n{}", bulk(&self.state.says(number, &self.server.to_string())))
+            }
             ("XREVRANGE", stream) => {
                 let end = server.data.streams[usize::from(stream == "t")];
                 if end == 0 { "*0\r\n".into() } else { format!("*1\r\n*2\r\n{}*0\r\n", bulk(&format!("{end}-1"))) }
@@ -113,7 +122,9 @@ impl Link {
 
     pub(super) fn writes(&mut self, number: u32, server: &mut Server, ledger: &mut Ledger) {
         server.writes(number);
+        self.written = server.data.log.len();
         ledger.written_at.insert(number, self.server);
+        ledger.place.insert(number, self.written);
         *ledger.effects.entry(number).or_default() += 1;
     }
 
