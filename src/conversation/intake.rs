@@ -154,6 +154,7 @@ impl Conversation {
                 command.kind = if on { Kind::Plain } else { Kind::Opaque };
             }
             Kind::Wait if in_multi => command.kind = Kind::Tame,
+            Kind::Oversight if in_multi => command.kind = Kind::Plain,
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => {
                 // Should its MULTI have been refused, it blocks after all.
                 let may_block = blocking::blocks(at, &words) || blocking::says_block(&words);
@@ -190,6 +191,7 @@ impl Conversation {
             | Kind::Script(Script::Digest | Script::Function)
             | Kind::ScriptFlush
             | Kind::Scan(_)
+            | Kind::Oversight
             | Kind::Opaque => {}
             Kind::Wait => {
                 // Until it is answered nobody knows whether it was allowed.
@@ -354,6 +356,7 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Unsubscribe(_)
         | Kind::Blocking(_)
         | Kind::Wait
+        | Kind::Oversight
         | Kind::Opaque => true,
         Kind::Plain
         | Kind::Tame

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::course::Doubt;
-use super::remembered::{Bytes, request};
+use super::remembered::{Bytes, Remembered, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::Transaction;
@@ -23,38 +23,11 @@ const TOO_LARGE: &[u8] =
 impl Conversation {
     /// A connection to the primary of `epoch` stands; the state of the one before is replayed first.
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
-        self.attach_own(epoch, false, turn);
-    }
-
-    /// The same on a connection that another session has used and given back: what that one left there is wiped out first.
-    pub fn attach_used(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
-        self.attach_own(epoch, true, turn);
-    }
-
-    /// The part that is the same for an upstream of its own and a shared one.
-    pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
-        turn.scripts.enter(epoch);
-        let before = self.attached.replace(epoch);
-        if before.is_some_and(|before| before != epoch) {
-            // Older ones than those of the last server will hardly come any more.
-            self.estrange_cursors();
-            self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
-        }
-        self.note_writes_before(before.is_some(), shared);
-        (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
-        self.queue.rewind();
-        let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
-        if !same {
-            self.reconsider();
-        }
-        self.emit(turn);
-    }
-
-    fn attach_own(&mut self, epoch: Epoch, used: bool, turn: &mut Turn<'_>) {
         self.begin(epoch, false, turn);
         self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special());
-        let mut prelude = if used { vec![(Own::Reset, true, request(["RESET"]))] } else { Vec::new() };
-        prelude.extend(self.state.as_ref().map(|state| state.replay()).unwrap_or_default());
+        self.bare = self.oversees();
+        let replay = |state: &Box<Remembered>| if self.bare { state.replay_bare() } else { state.replay() };
+        let mut prelude = self.state.as_ref().map(replay).unwrap_or_default();
         // RESP 2 takes little else after them.
         let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
         let subscriptions = prelude.split_off(subscriptions);
@@ -68,6 +41,26 @@ impl Conversation {
         self.backlog = self.queue.next_sequence();
         if !prelude.is_empty() {
             self.queue.put_first(&prelude, turn.now);
+        }
+        self.emit(turn);
+    }
+
+    /// The part that is the same for an upstream of its own and a shared one.
+    pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
+        turn.scripts.enter(epoch);
+        let before = self.attached.replace(epoch);
+        if before.is_some_and(|before| before != epoch) {
+            // Older ones than those of the last server will hardly come any more.
+            self.estrange_cursors();
+            self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
+        }
+        self.note_writes_before(before.is_some(), shared);
+        (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
+        self.bare = false;
+        self.queue.rewind();
+        let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
+        if !same {
+            self.reconsider();
         }
         self.emit(turn);
     }

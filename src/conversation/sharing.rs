@@ -7,9 +7,10 @@
 //! Between the two a session moves as it moves to another primary, with nothing in flight: what its connection was told is replayed on one
 //! of its own, and is what a shared one is chosen by ([`ConnectionKey`]).
 
+use super::connection_key::ConnectionKey;
 use super::course::Doubt;
 use super::queue::KEPT_BYTES_MAX;
-use super::remembered::{ConnectionKey, request};
+use super::remembered::request;
 use super::replies::Frame;
 use super::request::{Own, Request, Stage, What};
 use super::{Conversation, Link, Pin, Turn};
@@ -380,7 +381,8 @@ impl Conversation {
             | Kind::ClientNoTouch
             | Kind::Reset
             | Kind::Quit => Fit::Not(Pin::State),
-            Kind::ClientReply | Kind::Opaque => Fit::Not(Pin::Unknown),
+            // It must not stand behind what it is about.
+            Kind::ClientReply | Kind::Opaque | Kind::Oversight => Fit::Not(Pin::Unknown),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What was withheld or held comes to an end without another primary: it is passed on, or refused.
 
+use super::busy::BUSY;
 use super::reconsidered::forgets_watch;
 use super::refusal::is_for_a_while;
 use super::remembered::{Effect, changes_connection};
@@ -92,7 +93,13 @@ impl Conversation {
 
     /// Answers everything that waits with `-MASTERDOWN mainstay: {why}`.
     pub fn refuse(&mut self, why: &str, turn: &mut Turn<'_>) {
-        let why: String = why.chars().filter(|character| !character.is_control()).collect();
+        self.refuse_as(&format!("MASTERDOWN mainstay: {why}"), turn);
+    }
+
+    /// Answers everything that waits with this error. What ends a script is asked even of a server that is busy with one.
+    pub(super) fn refuse_as(&mut self, error: &str, turn: &mut Turn<'_>) {
+        let error: String = error.chars().filter(|character| !character.is_control()).collect();
+        let ends_script = error.as_bytes().starts_with(&BUSY[1..]) && !self.listens();
         self.queue.rewind();
         for index in 0..self.queue.len() {
             let Some(request) = self.queue.get(index).copied() else { break };
@@ -105,6 +112,7 @@ impl Conversation {
             }
             let reply = match (command.kind, &mut self.transaction) {
                 (Kind::Quit, _) => break,
+                (Kind::Oversight, None) if ends_script => break,
                 (Kind::Reset, transaction) => {
                     (*transaction, self.broken) = (None, false);
                     self.remember(Effect::Reset);
@@ -121,13 +129,13 @@ impl Conversation {
                 }
                 (Kind::Exec, transaction @ Some(_)) => {
                     (*transaction, self.broken) = (None, false);
-                    format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
+                    format!("-EXECABORT Transaction discarded because of: {error}\r\n").into_bytes()
                 }
                 (_, Some(transaction)) => {
                     transaction.dirty = true;
-                    format!("-MASTERDOWN mainstay: {why}\r\n").into_bytes()
+                    format!("-{error}\r\n").into_bytes()
                 }
-                (_, None) => format!("-MASTERDOWN mainstay: {why}\r\n").into_bytes(),
+                (_, None) => format!("-{error}\r\n").into_bytes(),
             };
             self.settle(index, reply);
         }

@@ -180,6 +180,7 @@ impl Lanes {
         due.iter().for_each(|session| session.reminded());
         self.expire_parked();
         self.pump();
+        self.pool.watch(self, tick);
         self.pool.expire();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.pool.tidy(tick);

@@ -246,12 +246,10 @@ impl Dialogue {
                     let (group, listener) = (&present.lanes.link, &present.session.policy.listener);
                     present.lanes.remarks.dropped(group, listener, why, present.now());
                 }
-                if matches!(&self.upstream, Upstream::Live(live) if live.is_used && !live.settled) {
-                    present.lanes.pool.distrust();
-                }
                 let lived = self.give_up_upstream();
                 self.beware(present, lived);
             }
+            Ok(Next::Discard) => drop(self.give_up_upstream()),
             Ok(Next::NotReady(_)) => {
                 let lived = self.give_up_upstream();
                 self.beware(present, lived);

@@ -265,9 +265,14 @@ impl Session {
         self.with_dialogue(lanes, now, heard).unwrap_or(Ok(()))
     }
 
-    /// Its trunk has ended.
-    pub fn lost_trunk(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>) {
-        self.with_dialogue(lanes, Moment::now(), |dialogue, present| ((), dialogue.lost_trunk(present, seat)));
+    /// Its trunk has ended; `busy`: because the server was busy with a script, in these words.
+    pub fn lost_trunk(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>, busy: Option<&str>) {
+        self.with_dialogue(lanes, Moment::now(), |dialogue, present| ((), dialogue.lost_trunk(present, seat, busy)));
+    }
+
+    /// Its trunk is silent while the server answers others.
+    pub fn step_over(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>, busy: Option<&str>) {
+        self.with_dialogue(lanes, Moment::now(), |dialogue, present| ((), dialogue.step_over(present, seat, busy)));
     }
 
     /// Ends the session from outside, whatever it is doing.

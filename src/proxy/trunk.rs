@@ -17,6 +17,7 @@ mod flusher;
 mod pool;
 mod reading;
 mod seat;
+mod silence;
 
 pub use flusher::Flusher;
 pub use pool::{Pool, Spare};
@@ -87,6 +88,15 @@ pub struct Trunk {
     is_uncheckable: Cell<bool>,
     /// The primary has said something.
     has_heard: Cell<bool>,
+    /// Something was asked and is not answered, and the tick when it was asked or something else was answered.
+    awaits: Cell<bool>,
+    heard: Cell<u32>,
+    /// For too long.
+    silent: Cell<bool>,
+    /// It is to be shown that the server answers here.
+    wants_proof: Cell<bool>,
+    /// The server was busy with a script, in its own words, and so could not be told what it has to be told.
+    busy: RefCell<Option<String>>,
 }
 
 /// What touches the socket.
@@ -123,6 +133,11 @@ impl Trunk {
             stalls: Cell::new(lanes.local.stalls()),
             is_uncheckable: Cell::new(false),
             has_heard: Cell::new(false),
+            awaits: Cell::new(false),
+            heard: Cell::new(lanes.local.tick.get()),
+            silent: Cell::new(false),
+            wants_proof: Cell::new(false),
+            busy: RefCell::new(None),
         });
         tokio::task::spawn_local(trunk.clone().run(endpoint));
         trunk
@@ -140,7 +155,7 @@ impl Trunk {
 
     /// Sessions should begin on another one.
     pub fn is_congested(&self) -> bool {
-        self.congested.get()
+        self.congested.get() || self.silent.get()
     }
 
     /// The session in this seat has something to say.
@@ -310,6 +325,10 @@ impl Trunk {
         if self.policy.verify_alignment && !self.is_uncheckable.get() && !wire.out.is_empty() {
             wire.check_alignment();
         }
+        if self.wants_proof.take() {
+            wire.ask_for_proof();
+        }
+        self.asks(!wire.in_flight.is_empty());
     }
 
     /// The epoch has passed: nothing more is written. What it has said by now was heard before.
@@ -368,11 +387,15 @@ impl Trunk {
         self.lanes.pool.forget(self);
         let places = std::mem::take(&mut self.wire.borrow_mut().in_flight);
         let speakers = std::mem::take(&mut *self.speakers.borrow_mut());
+        let busy = self.busy.take();
         for seat in places.into_iter().filter_map(Place::into_seat).chain(speakers) {
             seat.in_flight.set(0);
             if let Some(session) = seat.session() {
-                session.lost_trunk(&self.lanes, &seat);
+                session.lost_trunk(&self.lanes, &seat, busy.as_deref());
             }
+        }
+        if let Some(words) = busy {
+            self.lanes.pool.tell_busy(&words);
         }
     }
 }

@@ -104,6 +104,8 @@ pub enum Kind {
     Opaque,
     /// About the very connection that it comes over, so that it is asked on no shared one.
     Connection(Bond),
+    /// `SCRIPT KILL`, `CLIENT UNPAUSE` and such: about what keeps the server from answering, so that it must not stand behind that.
+    Oversight,
 }
 
 /// See [`Kind::Connection`].
@@ -282,7 +284,7 @@ mod tests {
             ("evalsha_ro", None, Read, Script(super::Script::Digest)),
             ("script", Some("load"), Read, Kind::ScriptLoad),
             ("script", Some("FLUSH"), Write, Kind::ScriptFlush),
-            ("script", Some("kill"), Unknown, Plain),
+            ("script", Some("kill"), Unknown, Oversight),
             ("function", Some("load"), Write, Plain),
             ("function", Some("LIST"), Read, Plain),
             ("config", Some("get"), Read, Plain),
@@ -301,7 +303,7 @@ mod tests {
             ("blmove", None, Write, Blocking(TimeoutAt::LastOfMove)),
             ("brpoplpush", None, Write, Blocking(TimeoutAt::LastOfMove)),
             // Meant for one server.
-            ("shutdown", None, Unknown, Plain),
+            ("shutdown", None, Unknown, Oversight),
             ("replicaof", None, Unknown, Plain),
             ("debug", Some("sleep"), Unknown, Plain),
             ("client", Some("unblock"), Unknown, Plain),

@@ -164,12 +164,26 @@ impl Dialogue {
         }
     }
 
-    /// The trunk has ended. True where that was this session's.
-    pub fn lost_trunk(&mut self, present: &Present<'_>, seat: &Rc<Seat>) -> bool {
+    /// The trunk has ended; `busy`: because the server was busy with a script, in these words. True where that was this session's.
+    pub fn lost_trunk(&mut self, present: &Present<'_>, seat: &Rc<Seat>, busy: Option<&str>) -> bool {
         let concerned = self.sits_on(seat);
-        if concerned {
+        if concerned && !(busy.is_some() && self.step_over(present, seat, busy)) {
             self.lose_upstream(present);
         }
         concerned
+    }
+
+    /// The trunk says nothing while the server answers others: what it has asked there is asked elsewhere, or answered with what the
+    /// server says to everybody (`busy`). True where that can be done.
+    pub fn step_over(&mut self, present: &Present<'_>, seat: &Rc<Seat>, busy: Option<&str>) -> bool {
+        let draining = matches!(&self.upstream, Upstream::Shared(boarded) if boarded.draining.is_some());
+        if !self.sits_on(seat) || draining || !self.conversation.may_step_over() {
+            return false;
+        }
+        self.get_off(present);
+        if let Some(words) = busy {
+            self.tell(present, &[], |conversation, turn| conversation.told_busy(words, turn));
+        }
+        true
     }
 }

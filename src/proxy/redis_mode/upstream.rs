@@ -16,7 +16,7 @@ use crate::proxy::session::Verdict;
 use crate::proxy::tally::{OwnUpstream, Pinned};
 use crate::proxy::transport::Stream;
 use crate::proxy::trunk::Spare;
-use crate::route::{Epoch, Moment};
+use crate::route::{Epoch, Moment, Passage};
 
 /// A connect slot is kept until what was held is answered, or for this long, so that a new primary is not flattened by all that was held.
 const SLOT_FOR: Duration = Duration::from_secs(1);
@@ -270,13 +270,7 @@ impl Dialogue {
         let flags = (false, false, false);
         let (settled, has_written, is_deaf) = flags;
         self.upstream = Upstream::Live(Live { stream, epoch, counted, slot, since, is_used, settled, has_written, is_deaf });
-        self.tell(
-            present,
-            &[],
-            |conversation, turn| {
-                if is_used { conversation.attach_used(epoch, turn) } else { conversation.attach(epoch, turn) }
-            },
-        );
+        self.tell(present, &[], |conversation, turn| conversation.attach(epoch, turn));
     }
 
     /// Its own connection is not needed any more.
@@ -285,7 +279,8 @@ impl Dialogue {
         (self.doubt, self.waits_for_fence) = (None, false);
         if let Upstream::Live(live) = std::mem::replace(&mut self.upstream, Upstream::None) {
             let tick = present.lanes.local.tick.get();
-            if may_be_used && !live.is_deaf && live.epoch == present.lanes.link.fence.epoch() {
+            let passage = present.lanes.link.fence.passage(live.epoch, present.now().as_micros());
+            if may_be_used && !live.is_deaf && passage == Passage::Open {
                 present.lanes.pool.give_back(live.stream, live.epoch, live.counted, tick);
             }
         }

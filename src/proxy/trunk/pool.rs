@@ -1,6 +1,7 @@
 //! What a worker has open to the primary of one group beyond what its sessions own: trunks, and connections that were given back.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,17 +23,20 @@ const IDLE_TICKS: u32 = 300;
 /// What the primary refused is not tried again sooner.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 
+/// Wipes out what a session leaves on a connection.
+const RESET: &[u8] = b"*1\r\n$5\r\nRESET\r\n";
+
 /// See the module.
 #[derive(Default)]
 pub struct Pool {
-    trunks: RefCell<Vec<Rc<Trunk>>>,
+    pub(super) trunks: RefCell<Vec<Rc<Trunk>>>,
     spares: RefCell<Vec<Spare>>,
     refused: RefCell<Vec<(ConnectionKey, Moment)>>,
     /// The primary does not wipe out what a session leaves on a connection: none is used twice.
     distrusts: Cell<bool>,
 }
 
-/// A connection that a session has given back. Nothing is in flight on it; what the session told it is still there.
+/// A connection that a session has given back. Nothing is in flight on it but the request to forget that session.
 pub struct Spare {
     /// It is open.
     pub stream: Stream,
@@ -89,31 +93,35 @@ impl Pool {
         self.trunks.borrow_mut().retain(|other| !Rc::ptr_eq(other, trunk));
     }
 
-    /// A session needs this connection no longer.
+    /// A session needs this connection no longer. The fence was asked.
     pub fn give_back(&self, stream: Stream, epoch: Epoch, counted: OwnUpstream, tick: u32) {
         let mut spares = self.spares.borrow_mut();
-        if spares.len() < SPARES_MAX && !self.distrusts.get() {
+        let has_room = spares.len() < SPARES_MAX && !self.distrusts.get();
+        // At once: who it was, and its name, must not stand in the server's list of clients when the session has gone.
+        if has_room && stream.send_now(RESET).is_ok_and(|taken| taken == RESET.len()) {
             spares.push(Spare { stream, epoch, counted, tick });
         }
     }
 
-    /// A connection to the primary of this epoch that somebody has given back.
+    /// A connection to the primary of this epoch that somebody has given back, and that is as new.
     pub fn take_spare(&self, epoch: Epoch) -> Option<Spare> {
         let mut spares = self.spares.borrow_mut();
-        while let Some(spare) = spares.pop() {
-            // Anything that has come, or its end, makes it useless.
-            let silent = spare.stream.receive_now(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
-            if spare.epoch == epoch && silent {
-                return Some(spare);
+        for index in (0..spares.len()).rev() {
+            let mut said = [0; 32];
+            match spares[index].stream.receive_now(&mut said) {
+                Ok(length) if said[..length] == *b"+RESET\r\n" && spares[index].epoch == epoch => {
+                    return Some(spares.swap_remove(index));
+                }
+                Ok(length) => {
+                    // It does not wipe out what a session leaves on a connection: none is used twice.
+                    self.distrusts.set(self.distrusts.get() || said[..length].starts_with(b"-"));
+                    spares.swap_remove(index);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => drop(spares.swap_remove(index)),
             }
         }
         None
-    }
-
-    /// One that was given back could not be wiped.
-    pub fn distrust(&self) {
-        self.distrusts.set(true);
-        self.spares.borrow_mut().clear();
     }
 
     /// The epoch has passed: what its primary had said by now is passed on, and nothing more is written to it.

@@ -100,6 +100,9 @@ impl Trunk {
             self.active.set(self.lanes.local.tick.get());
             self.has_heard.set(true);
             if let Err(why) = self.hear(wire, &scratch[..read]) {
+                if self.busy.borrow().is_some() {
+                    return Poll::Ready(None);
+                }
                 let (group, listener) = (&self.lanes.link, &self.policy.listener);
                 self.lanes.remarks.dropped(group, listener, why, Moment::now());
                 return Poll::Ready(None);
@@ -164,6 +167,7 @@ impl Trunk {
                 wire.reading.begin(&chunk[from..]);
             }
         }
+        self.was_heard(!wire.in_flight.is_empty());
         if wire.in_flight.is_empty() && self.stage.get() == Stage::Retiring {
             self.stage.set(Stage::Over);
             self.wake();
@@ -202,7 +206,9 @@ impl Trunk {
         if frame[0] != b'-' {
             return Ok(());
         }
-        if reply::hint(frame).is_some() {
+        if let Some(words) = frame.strip_prefix(b"-").filter(|words| words.starts_with(b"BUSY ")) {
+            *self.busy.borrow_mut() = Some(String::from_utf8_lossy(words).into_owned());
+        } else if reply::hint(frame).is_some() {
             self.lanes.could_not_connect(self.epoch);
         } else {
             self.lanes.pool.refuse(&self.key);
