@@ -93,7 +93,7 @@ fn calm(listener: &str, span: Duration, seed: u64) {
     kept_rightly(&outcome, &server);
 }
 
-/// Upstreams are killed by the server, one or all, and the primary changes.
+/// Upstreams are killed by the server, one or all; it holds writes back, or stands still, for a while; and the primary changes.
 fn rough(listener: &str, span: Duration, seed: u64) {
     let mut chance = Chance::new(seed);
     let servers: Vec<Redis> = {
@@ -117,6 +117,10 @@ fn rough(listener: &str, span: Duration, seed: u64) {
             failovers += 1;
         } else if chance.percent(20) {
             kills += kill(&servers[primary], &mut chance);
+        } else if chance.percent(3) {
+            servers[primary].command(&["CLIENT", "PAUSE", &chance.below(700).to_string(), "WRITE"]);
+        } else if chance.percent(2) {
+            servers[primary].command(&["DEBUG", "SLEEP", &format!("0.{}", chance.below(6))]);
         }
         false
     });
