@@ -28,7 +28,8 @@ const HEAVY_FOR: u16 = 64;
 pub(super) const WAITS_IN_VAIN: &[u8] =
     b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
 
-/// A write that changes nothing: a message that nobody listens to.
+/// A write that changes nothing: a message that nobody listens to. Redis 7.0 would be content with any command; from 7.2 on, and in Valkey,
+/// only what is replicated moves the place that WAIT counts from.
 pub(super) fn mark() -> Vec<u8> {
     request(["PUBLISH", "mainstay:wait", ""])
 }

@@ -19,6 +19,7 @@ mod pool;
 mod reading;
 mod seat;
 mod silence;
+mod writing;
 
 pub use door::Entry;
 pub use flusher::Flusher;
@@ -29,7 +30,6 @@ pub use seat::Seat;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -43,12 +43,8 @@ use super::policy::Policy;
 use super::tally::SharedUpstream;
 use super::transport::Stream;
 use crate::conversation::ConnectionKey;
-use crate::route::{Departure, Endpoint, Epoch, Moment, Noticed, Passage};
+use crate::route::{Departure, Endpoint, Epoch, Moment, Noticed};
 
-/// What is gathered before it is written. What the primary does not take stays with the sessions.
-const OUT_BYTES_MAX: usize = 64 * 1024;
-/// Requests of one session in flight: the others' come in between.
-const WINDOW: usize = 128;
 /// Replies of a primary that was withdrawn are awaited for so long. Its sessions give up as soon; this is for what they left.
 const RETIRES_FOR: Duration = Duration::from_secs(1);
 
@@ -90,6 +86,8 @@ pub struct Trunk {
     /// The primary has said something.
     has_heard: Cell<bool>,
     silence: Silence,
+    /// The server was busy with a script, in its own words, and so could not be told what it has to be told.
+    busy: RefCell<Option<String>>,
 }
 
 /// What touches the socket.
@@ -127,6 +125,7 @@ impl Trunk {
             is_uncheckable: Cell::new(false),
             has_heard: Cell::new(false),
             silence: Silence::default(),
+            busy: RefCell::new(None),
         });
         tokio::task::spawn_local(trunk.clone().run(endpoint));
         trunk
@@ -144,7 +143,7 @@ impl Trunk {
 
     /// Sessions should begin on another one.
     pub fn is_congested(&self) -> bool {
-        self.congested.get() || self.silence.is_on()
+        self.congested.get()
     }
 
     /// The session in this seat has something to say.
@@ -222,104 +221,6 @@ impl Trunk {
         self.read(cx)
     }
 
-    /// What was handed over and not written is older than a moment in which all stood still: its clients may have gone.
-    fn holds_stale(&self) -> bool {
-        let local = &self.lanes.local;
-        local.is_wary(Moment::now());
-        let wire = self.wire.borrow();
-        self.stalls.replace(local.stalls()) != local.stalls() && self.is_open() && wire.written < wire.out.len()
-    }
-
-    /// Writes what was left over, and asks to be polled when there is room for more.
-    fn push_on(self: &Rc<Self>, cx: &mut Context<'_>) {
-        let wire = &mut *self.wire.borrow_mut();
-        let Some(stream) = &mut wire.stream else { return };
-        while wire.written < wire.out.len() && !wire.is_deaf && self.may_write() {
-            match stream.poll_write(cx, &wire.out[wire.written..]) {
-                Poll::Ready(Ok(bytes)) => wire.written += bytes,
-                Poll::Ready(Err(_)) => wire.is_deaf = true,
-                Poll::Pending => return,
-            }
-        }
-        if wire.written == wire.out.len() && self.is_open() && !self.speakers.borrow().is_empty() {
-            self.soil();
-        }
-    }
-
-    /// Asked before every write. Where the fence has lapsed the lanes say when to go on.
-    fn may_write(&self) -> bool {
-        let live = matches!(self.stage.get(), Stage::Opening | Stage::Open);
-        let passage = self.lanes.link.fence.passage(self.epoch, Moment::now().as_micros());
-        if passage == Passage::Lapsed {
-            // What waits meanwhile is handed over only for clients that are still there when it is renewed.
-            self.speakers.borrow().iter().rev().take_while(|seat| !seat.waited.replace(true)).for_each(drop);
-        }
-        live && passage == Passage::Open
-    }
-
-    /// Gathers what sessions have to say and writes it.
-    fn flush(self: &Rc<Self>) {
-        self.dirty.set(false);
-        if self.holds_stale() {
-            return self.cut();
-        }
-        let wire = &mut *self.wire.borrow_mut();
-        if wire.stream.is_none() || wire.is_deaf || !self.may_write() {
-            return;
-        }
-        if wire.written == wire.out.len() && self.stage.get() == Stage::Open {
-            self.gather(wire);
-        }
-        let Some(stream) = &wire.stream else { return };
-        if wire.written < wire.out.len() {
-            if !wire.has_written {
-                wire.has_written = true;
-                self.lanes.link.first_byte.wrote(Moment::now());
-            }
-            self.active.set(self.lanes.local.tick.get());
-            match stream.send_now(&wire.out[wire.written..]) {
-                Ok(bytes) => wire.written += bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // What it said before it closed is still to come.
-                Err(_) => wire.is_deaf = true,
-            }
-        }
-        if wire.written < wire.out.len() {
-            self.wake();
-        } else if self.is_open() && !self.speakers.borrow().is_empty() {
-            self.soil();
-        }
-    }
-
-    /// Each speaker in turn hands over a bounded share of what it has ready.
-    fn gather(self: &Rc<Self>, wire: &mut Wire) {
-        wire.out.clear();
-        wire.written = 0;
-        let now = Moment::now();
-        let turns = self.speakers.borrow().len();
-        for _ in 0..turns {
-            if wire.out.len() >= OUT_BYTES_MAX {
-                break;
-            }
-            let Some(seat) = self.speakers.borrow_mut().pop_front() else { break };
-            seat.speaks.set(false);
-            let Some(session) = seat.session() else { continue };
-            let room = WINDOW.saturating_sub(seat.in_flight.get());
-            let handed = session.hand_over(&self.lanes, room, seat.waited.take(), now, &mut wire.out);
-            if handed > 0 {
-                seat.in_flight.set(seat.in_flight.get() + handed);
-                wire.in_flight.push_back(Place::of(seat, handed));
-            }
-        }
-        if self.policy.verify_alignment && !self.is_uncheckable.get() && !wire.out.is_empty() {
-            wire.check_alignment();
-        }
-        if self.silence.wants_proof.take() {
-            wire.ask_for_proof();
-        }
-        self.asks(!wire.in_flight.is_empty());
-    }
-
     /// The epoch has passed: nothing more is written. What it has said by now was heard before.
     pub fn retire(self: &Rc<Self>, left: Departure) {
         if matches!(self.stage.get(), Stage::Over | Stage::Retiring) {
@@ -376,7 +277,7 @@ impl Trunk {
         self.lanes.pool.forget(self);
         let places = std::mem::take(&mut self.wire.borrow_mut().in_flight);
         let speakers = std::mem::take(&mut *self.speakers.borrow_mut());
-        let busy = self.silence.busy.take();
+        let busy = self.busy.take();
         for seat in places.into_iter().filter_map(Place::into_seat).chain(speakers) {
             seat.in_flight.set(0);
             if let Some(session) = seat.session() {

@@ -54,7 +54,9 @@ impl Dialogue {
         if !self.conversation.has_unsent() || boarded.draining.is_some() || !self.owed.is_clear() {
             return false;
         }
-        if boarded.trunk.is_congested() && boarded.seat.in_flight.get() == 0 {
+        let Boarded { trunk, seat, .. } = boarded;
+        let goes = || trunk.is_congested() || trunk.is_silent() && present.lanes.pool.has_livelier(trunk);
+        if seat.in_flight.get() == 0 && goes() {
             self.get_off(present);
             return true;
         }

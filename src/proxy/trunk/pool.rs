@@ -63,9 +63,12 @@ impl Pool {
             same && trunk.epoch == epoch && matches!(trunk.stage.get(), Stage::Opening | Stage::Open)
         };
         let mut trunks = self.trunks.borrow_mut();
-        let of_this_kind: Vec<Rc<Trunk>> = trunks.iter().filter(fits).cloned().collect();
-        if let Some(trunk) = of_this_kind.iter().find(|trunk| !trunk.is_congested()) {
-            return Some(trunk.clone());
+        let of_this_kind: Vec<&Rc<Trunk>> = trunks.iter().filter(fits).collect();
+        let free = || of_this_kind.iter().filter(|trunk| !trunk.is_congested());
+        // Where one is silent it is mostly the server that is slow, to everybody: one more shows whether it is, and no more than that.
+        let silent = free().next().filter(|_| of_this_kind.len() > 1);
+        if let Some(trunk) = free().find(|trunk| !trunk.is_silent()).or(silent) {
+            return Some(Rc::clone(trunk));
         }
         if of_this_kind.len() >= TRUNKS_MAX {
             return None;
@@ -73,6 +76,12 @@ impl Pool {
         let trunk = Trunk::open(lanes, policy, key, epoch, endpoint);
         trunks.push(trunk.clone());
         Some(trunk)
+    }
+
+    /// Another trunk is as good as this one, and is not silent.
+    pub fn has_livelier(&self, than: &Trunk) -> bool {
+        let same = |other: &Rc<Trunk>| other.policy.listener.name == than.policy.listener.name && other.key == than.key;
+        self.trunks.borrow().iter().any(|other| same(other) && other.is_open() && !other.is_congested() && !other.is_silent())
     }
 
     /// The primary has refused connections with this key a moment ago.

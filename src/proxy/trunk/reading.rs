@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::seat::{Owner, Place, Seat};
+use super::seat::{Owner, Seat};
 use super::{Stage, Trunk, Wire};
 use crate::resp::frames::ReplyScanner;
 use crate::resp::reply;
@@ -19,9 +19,6 @@ const KEPT_REPLY_MAX: usize = 256 * 1024;
 const READS_PER_TURN: usize = 4;
 /// What the primary had said when its epoch passed is passed on, as far as so many reads take it.
 const FAREWELL_READS_MAX: usize = 16;
-
-/// The nonce of a check of the alignment is a number of so many digits.
-const NONCE_DIGITS: usize = 16;
 
 /// Why a trunk ends.
 type Why = &'static str;
@@ -103,7 +100,7 @@ impl Trunk {
             self.active.set(self.lanes.local.tick.get());
             self.has_heard.set(true);
             if let Err(why) = self.hear(wire, &scratch[..read]) {
-                if self.silence.busy.borrow().is_some() {
+                if self.busy.borrow().is_some() {
                     return Poll::Ready(None);
                 }
                 let (group, listener) = (&self.lanes.link, &self.policy.listener);
@@ -210,7 +207,7 @@ impl Trunk {
             return Ok(());
         }
         if let Some(words) = frame.strip_prefix(b"-").filter(|words| words.starts_with(b"BUSY ")) {
-            *self.silence.busy.borrow_mut() = Some(String::from_utf8_lossy(words).into_owned());
+            *self.busy.borrow_mut() = Some(String::from_utf8_lossy(words).into_owned());
         } else if reply::hint(frame).is_some() {
             self.lanes.could_not_connect(self.epoch);
         } else {
@@ -284,16 +281,6 @@ impl Trunk {
             self.answered(wire, left);
         }
         Ok(part.len())
-    }
-}
-
-impl Wire {
-    /// Asks for a word that nobody else asks for.
-    pub(super) fn check_alignment(&mut self) {
-        self.nonce = self.nonce.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let nonce = self.nonce;
-        self.out.extend_from_slice(format!("*2\r\n$4\r\nECHO\r\n${NONCE_DIGITS}\r\n{nonce:016x}\r\n").as_bytes());
-        self.in_flight.push_back(Place::check(nonce));
     }
 }
 

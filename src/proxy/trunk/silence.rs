@@ -2,11 +2,11 @@
 //! meanwhile: a script runs, and they hear `-BUSY`; or CLIENT PAUSE holds a write back, and they may read. Those who wait behind that one
 //! request must not be worse off than on connections of their own.
 //!
-//! So a silent trunk counts as congested, and who begins to speak goes to another. That one asks for a PING. When it was answered and the
+//! So who begins to speak while a trunk is silent goes to another, one more at most. That one asks for a PING. When it was answered and the
 //! silent trunk still says nothing, those behind the first in its queue are asked again elsewhere, where all they have asked changes
 //! nothing. The first itself never is: it is what keeps the server silent.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::pool::Pool;
@@ -17,25 +17,16 @@ use crate::proxy::lanes::Lanes;
 /// So many ticks without a word are silence: a tenth of a second at least.
 const SILENT_TICKS: u32 = 2;
 
-/// What is known of it.
+/// What a trunk knows of its own silence.
 #[derive(Default)]
 pub(super) struct Silence {
     /// Something was asked and is not answered, and the tick when it was asked or something else was answered.
     awaits: Cell<bool>,
     heard: Cell<u32>,
     /// For too long.
-    lasts: Cell<bool>,
+    silent: Cell<bool>,
     /// It is to be shown that the server answers here.
-    pub wants_proof: Cell<bool>,
-    /// The server was busy with a script, in its own words, and so could not be told what it has to be told.
-    pub busy: RefCell<Option<String>>,
-}
-
-impl Silence {
-    /// It lasts too long.
-    pub fn is_on(&self) -> bool {
-        self.lasts.get()
-    }
+    pub(super) wants_proof: Cell<bool>,
 }
 
 impl Trunk {
@@ -46,18 +37,23 @@ impl Trunk {
         }
     }
 
+    /// It says nothing although something is asked.
+    pub fn is_silent(&self) -> bool {
+        self.silence.silent.get()
+    }
+
     /// It has said something.
     pub(super) fn was_heard(&self, awaits: bool) {
         self.silence.heard.set(self.lanes.local.tick.get());
         self.silence.awaits.set(awaits);
-        self.silence.lasts.set(false);
+        self.silence.silent.set(false);
     }
 
     fn notice_silence(&self, tick: u32) {
         let silent = self.silence.awaits.get()
             && self.stage.get() == Stage::Open
             && tick.wrapping_sub(self.silence.heard.get()) >= SILENT_TICKS;
-        self.silence.lasts.set(silent);
+        self.silence.silent.set(silent);
     }
 
     /// Somebody waits behind the first.
@@ -67,7 +63,7 @@ impl Trunk {
 
     /// The server has answered `self` since `silent` has been silent.
     fn outlives(&self, silent: &Self) -> bool {
-        !self.silence.is_on()
+        !self.silence.silent.get()
             && self.silence.heard.get().wrapping_sub(silent.silence.heard.get()).cast_signed() >= SILENT_TICKS.cast_signed()
     }
 
@@ -100,11 +96,11 @@ impl Pool {
     pub fn watch(&self, lanes: &Rc<Lanes>, tick: u32) {
         let trunks: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
         trunks.iter().for_each(|trunk| trunk.notice_silence(tick));
-        for silent in trunks.iter().filter(|trunk| trunk.silence.is_on() && trunk.keeps_others_waiting()) {
+        for silent in trunks.iter().filter(|trunk| trunk.silence.silent.get() && trunk.keeps_others_waiting()) {
             let Some(other) = self.trunk(lanes, &silent.policy, silent.key.clone()) else { continue };
             if other.outlives(silent) {
                 silent.release(None);
-            } else if other.is_open() && !other.silence.is_on() && !other.silence.awaits.get() {
+            } else if other.is_open() && !other.silence.silent.get() && !other.silence.awaits.get() {
                 other.silence.wants_proof.set(true);
                 other.soil();
             }
@@ -114,6 +110,6 @@ impl Pool {
     /// The server says to others that a script keeps it busy.
     pub(super) fn tell_busy(&self, words: &str) {
         let trunks: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
-        trunks.iter().filter(|trunk| trunk.silence.is_on()).for_each(|trunk| trunk.release(Some(words)));
+        trunks.iter().filter(|trunk| trunk.silence.silent.get()).for_each(|trunk| trunk.release(Some(words)));
     }
 }
