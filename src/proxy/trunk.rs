@@ -285,7 +285,7 @@ impl Trunk {
             }
         }
         if let Some(words) = busy {
-            self.lanes.pool.tell_busy(&words);
+            self.lanes.pool.tell_busy(&words, self.lanes.local.tick.get());
         }
     }
 }

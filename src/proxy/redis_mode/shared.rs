@@ -55,7 +55,8 @@ impl Dialogue {
             return false;
         }
         let Boarded { trunk, seat, .. } = boarded;
-        let goes = || trunk.is_congested() || trunk.is_silent() && present.lanes.pool.has_livelier(trunk);
+        let (pool, tick) = (&present.lanes.pool, present.lanes.local.tick.get());
+        let goes = || trunk.is_congested() || trunk.is_silent() && (pool.has_livelier(trunk) || pool.tells_busy(trunk, tick));
         if seat.in_flight.get() == 0 && goes() {
             self.get_off(present);
             return true;
