@@ -185,7 +185,8 @@ impl Conversation {
             Own::Mark => {
                 match frame[0] {
                     b'-' => self.waits_in_vain(),
-                    _ => self.wrote_before = false,
+                    // It is a write itself: of this connection, if that is lost before WAIT is asked.
+                    _ => (self.wrote_before, self.wrote) = (false, true),
                 }
                 done
             }
