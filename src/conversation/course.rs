@@ -230,6 +230,8 @@ impl Conversation {
         if let Some(why) = refused.filter(|_| can_be_asked_again) {
             let in_multi = self.transaction.is_some();
             let doubt = self.doubt.get_or_insert_with(|| Box::new(Doubt { in_multi, ..Doubt::default() }));
+            // Where only a large reply was put off, nobody has looked yet.
+            doubt.stays &= doubt.why.is_some();
             doubt.why = doubt.why.or(Some(why));
             doubt.in_multi &= command.kind != Kind::Exec;
             return self.withhold(index, line, Stage::Refused);
