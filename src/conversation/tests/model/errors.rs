@@ -17,7 +17,7 @@ impl Client {
             _ if text.starts_with(REFUSED) => excuses.refused,
             READONLY | NOREPLICAS | LOADING => is_told || name == "FOO.BAR" || is_script && text != READONLY || name == "WAIT",
             UNBLOCKED => is_told,
-            NOSCRIPT => name == "EVALSHA" && !self.scripts.contains(&asked.words[1]),
+            NOSCRIPT => name == "EVALSHA" && (excuses.script_refused || !self.scripts.contains(&asked.words[1])),
             // Its MULTI may have come after the window.
             ABORTED => excuses.refused || self.multi.as_ref().is_some_and(|multi| multi.dirty),
             NO_MULTI | "ERR DISCARD without MULTI" => self.multi.is_none(),
