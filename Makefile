@@ -62,15 +62,15 @@ bench: ## the tables of the README: throughput, latency, memory of idle sessions
 	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done; \
 	for kind in --shared --latency --hints; do cargo bench --locked --bench throughput -- $$kind; done
 
-# RUNS: how often each way. WAYS: "direct tcp redis"; what is left out is taken from the last time. SUITE: redis or valkey.
+# RUNS: how often each way. WAYS: "direct tcp redis shared"; what is left out is taken from the last time. SUITE: redis or valkey.
 # UNITS: only these units of the suite, such as "unit/multi unit/type/list". SOURCE: an unpacked source of the suite.
 RUNS ?= 3
-WAYS ?= direct tcp redis
+WAYS ?= direct tcp redis shared
 SUITE ?= redis
 UNITS ?=
 SOURCE ?=
 
-conformance: ## the server's own test suite, direct and through mainstay (half an hour; RUNS= WAYS= SUITE=valkey UNITS=)
+conformance: ## the server's own test suite, direct and through mainstay (an hour; RUNS= WAYS= SUITE=valkey UNITS=)
 	@.ci/install conformance
 	cargo build --release --locked
 	@python3 tests/conformance/run.py --suite "$(SUITE)" --runs "$(RUNS)" --ways "$(WAYS)" --units "$(UNITS)" \

@@ -51,7 +51,10 @@
 //! | a refusal withheld until control has looked | `proxy/redis_mode/doubt.rs` |
 //! | 6 every decision can be explained | `topology/history.rs`, `control/snapshot.rs`, `control/journal.rs` |
 //! | epoch, withdraw and grant | `topology/group.rs`, carried out by `control/coordinator.rs` |
-//! | fence | `route/fence.rs`, asked in `proxy/splice.rs` and `proxy/redis_mode.rs`, acknowledged in `proxy/lanes.rs` |
+//! | fence | `route/fence.rs`, asked in `proxy/splice.rs`, `proxy/redis_mode.rs` and `proxy/trunk.rs`, acknowledged in `proxy/lanes.rs` |
+//! | what may travel over a shared upstream, and what needs its own | `conversation/sharing.rs` |
+//! | whose a reply of a shared upstream is; batches, fairness | `proxy/trunk.rs`, `proxy/trunk/reading.rs` |
+//! | which upstreams are interchangeable | `ConnectionKey` in `conversation/`, `proxy/trunk/pool.rs` |
 //! | park, attach or refuse | `proxy/policy.rs`, the queue in `proxy/lanes/queue.rs` |
 //!
 //! # The law

@@ -21,6 +21,10 @@ use histories::judge::{Kind, Verdict, judge};
 use histories::workload::Manners;
 use histories::world::World;
 
+const TCP_MODE: &str = "mode = \"tcp\"";
+const REDIS_MODE: &str = "mode = \"redis\"";
+const SHARED: &str = "mode = \"redis\"\nshared_connections = true\nverify_alignment = true";
+
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -45,8 +49,8 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// What happened across planned failovers.
-fn planned(mode: &str, failovers: u64) -> Verdict {
-    let mut world = World::planned(mode, manners());
+fn planned(listener: &str, failovers: u64) -> Verdict {
+    let mut world = World::planned(listener, manners());
     for _ in 0..failovers {
         world.work(1000);
         world.fail_over();
@@ -57,8 +61,8 @@ fn planned(mode: &str, failovers: u64) -> Verdict {
 }
 
 /// What happened across crashes.
-fn crashes(mode: &str, crashes: u64) -> Verdict {
-    let mut world = World::crashing(mode, manners());
+fn crashes(listener: &str, crashes: u64) -> Verdict {
+    let mut world = World::crashing(listener, manners());
     for _ in 0..crashes {
         world.work(1000);
         world.crash();
@@ -84,13 +88,27 @@ fn nothing_is_wrong_with_what_clients_see_of_a_server_that_stays() {
 #[test]
 fn in_redis_mode_no_client_notices_a_planned_failover() {
     let _alone = alone();
-    without_fault(&planned("redis", number("HISTORIES_FAILOVERS", 4)));
+    without_fault(&planned(REDIS_MODE, number("HISTORIES_FAILOVERS", 4)));
 }
 
 #[test]
 fn in_redis_mode_a_crash_closes_connections_with_writes_under_way_and_no_others() {
     let _alone = alone();
-    without_fault(&crashes("redis", number("HISTORIES_CRASHES", 2)));
+    without_fault(&crashes(REDIS_MODE, number("HISTORIES_CRASHES", 2)));
+}
+
+// Over shared connections no more is seen than over connections of one's own.
+
+#[test]
+fn over_shared_connections_no_client_notices_a_planned_failover() {
+    let _alone = alone();
+    without_fault(&planned(SHARED, number("HISTORIES_FAILOVERS", 4)));
+}
+
+#[test]
+fn over_shared_connections_a_crash_closes_connections_with_writes_under_way_and_no_others() {
+    let _alone = alone();
+    without_fault(&crashes(SHARED, number("HISTORIES_CRASHES", 2)));
 }
 
 // In tcp mode clients do notice. That only this shows, and that nothing else goes wrong, says something of the judge as well.
@@ -98,7 +116,7 @@ fn in_redis_mode_a_crash_closes_connections_with_writes_under_way_and_no_others(
 #[test]
 fn in_tcp_mode_failovers_show_as_errors_and_closed_connections_and_nothing_is_lost_or_doubled() {
     let _alone = alone();
-    let verdict = planned("tcp", number("HISTORIES_FAILOVERS", 2));
+    let verdict = planned(TCP_MODE, number("HISTORIES_FAILOVERS", 2));
     assert_eq!(kinds(&verdict), [Kind::Error, Kind::Closed], "{}", verdict.told());
 }
 
@@ -106,6 +124,6 @@ fn in_tcp_mode_failovers_show_as_errors_and_closed_connections_and_nothing_is_lo
 #[ignore = "long: make soak"]
 fn in_tcp_mode_crashes_close_connections_and_what_was_received_is_there() {
     let _alone = alone();
-    let verdict = crashes("tcp", number("HISTORIES_CRASHES", 2));
+    let verdict = crashes(TCP_MODE, number("HISTORIES_CRASHES", 2));
     assert_eq!(kinds(&verdict), [Kind::Closed], "{}", verdict.told());
 }

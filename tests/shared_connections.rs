@@ -9,6 +9,8 @@ mod shared_connections {
     pub mod asks;
     pub mod author;
     mod doctored;
+    mod failover;
+    mod fairness;
     mod manners;
     pub mod multitude;
     mod pins;
@@ -51,14 +53,19 @@ fn seed() -> u64 {
 
 fn thousand(rough: bool, seed: u64) -> Manners {
     need_descriptors(4500);
-    Manners { sessions: 1000, seed, think_ms: 400, leaves: true, rough }
+    Manners { sessions: 1000, seed, think_ms: 400, leaves: true, rough, cautious: false }
 }
 
-/// Nothing was wrong with what they were told, and what they wrote is there, once.
+/// Nothing was wrong with what they were told.
 #[track_caller]
-fn without_fault(outcome: &Outcome, server: &Redis) {
+fn told_rightly(outcome: &Outcome) {
     println!("{} requests, sessions: {:?}, {} keys", outcome.answered, outcome.ends, outcome.ledger.len());
     assert!(outcome.faults.is_empty(), "{} faults\n{}", outcome.faults.len(), outcome.faults.join("\n"));
+}
+
+/// What they wrote is there, once. Nothing of theirs may be under way any more, so mainstay has to be gone.
+#[track_caller]
+fn kept_rightly(outcome: &Outcome, server: &Redis) {
     wait_until(PATIENCE, "all connections to the server are gone", || {
         server.command(&["CLIENT", "LIST", "TYPE", "normal"]).text().lines().count() == 1
     });
@@ -66,11 +73,10 @@ fn without_fault(outcome: &Outcome, server: &Redis) {
     assert!(wrong.is_empty(), "{} writes lost or doubled\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Until the time is over or something is wrong.
-fn work(multitude: &Multitude, span: Duration, mut meanwhile: impl FnMut()) {
+/// Until the time is over, or `is_over`, or something is wrong.
+fn work(multitude: &Multitude, span: Duration, mut is_over: impl FnMut() -> bool) {
     let begun = Instant::now();
-    while begun.elapsed() < span && !multitude.is_faulty() {
-        meanwhile();
+    while begun.elapsed() < span && !multitude.is_faulty() && !is_over() {
         std::thread::sleep(ms(50));
     }
 }
@@ -80,13 +86,14 @@ fn calm(listener: &str, span: Duration, seed: u64) {
     furnish(&server);
     let mainstay = Setup::of([&server]).listener(listener).start_on(&server);
     let multitude = Multitude::start(&mainstay.listen, thousand(false, seed));
-    work(&multitude, span, || {});
+    work(&multitude, span, || false);
     let outcome = multitude.end();
+    told_rightly(&outcome);
     drop(mainstay);
-    without_fault(&outcome, &server);
+    kept_rightly(&outcome, &server);
 }
 
-/// Upstreams are killed by the server, one or all, and the primary changes.
+/// Upstreams are killed by the server, one or all; it holds writes back, or stands still, for a while; and the primary changes.
 fn rough(listener: &str, span: Duration, seed: u64) {
     let mut chance = Chance::new(seed);
     let servers: Vec<Redis> = {
@@ -110,12 +117,18 @@ fn rough(listener: &str, span: Duration, seed: u64) {
             failovers += 1;
         } else if chance.percent(20) {
             kills += kill(&servers[primary], &mut chance);
+        } else if chance.percent(3) {
+            servers[primary].command(&["CLIENT", "PAUSE", &chance.below(700).to_string(), "WRITE"]);
+        } else if chance.percent(2) {
+            servers[primary].command(&["DEBUG", "SLEEP", &format!("0.{}", chance.below(6))]);
         }
+        false
     });
     let outcome = multitude.end();
     println!("{kills} connections killed, {failovers} failovers");
+    told_rightly(&outcome);
     drop(mainstay);
-    without_fault(&outcome, &servers[primary]);
+    kept_rightly(&outcome, &servers[primary]);
 }
 
 /// Ends one connection of the server's clients, or all of them; how many.

@@ -1,4 +1,5 @@
-//! Real clients, unmodified, in redis mode: the primary changes twice under each of them, planned, and not one of them notices.
+//! Real clients, unmodified, in redis mode: the primary changes twice under each of them, planned, and not one of them notices. Some of
+//! them again over shared connections.
 //! What the programs do: `tests/clients/README.md`.
 
 mod harness;
@@ -51,10 +52,21 @@ impl World {
         Self::of(vec![first, second])
     }
 
+    /// The sessions share connections.
+    fn shared() -> Self {
+        let first = Redis::start(GUARDED);
+        let second = Redis::replica_of(&first, &[]);
+        Self::behind(vec![first, second], "mode = \"redis\"\nshared_connections = true")
+    }
+
     fn of(servers: Vec<Redis>) -> Self {
         let mode = std::env::var("UNNOTICED_MODE").unwrap_or_else(|_| "redis".into());
+        Self::behind(servers, &format!("mode = \"{mode}\""))
+    }
+
+    fn behind(servers: Vec<Redis>, listener: &str) -> Self {
         let setup = Setup::of(&servers).group("password_env = \"REDIS_PASSWORD\"").environment("REDIS_PASSWORD", PASSWORD);
-        let mainstay = setup.listener(&format!("mode = \"{mode}\"")).start_on(&servers[0]);
+        let mainstay = setup.listener(listener).start_on(&servers[0]);
         let dir = tempfile::tempdir().expect("a folder for temporary files");
         Self { servers, mainstay, primary: 0, dir }
     }
@@ -229,7 +241,11 @@ fn on_valkey_the_names_of_the_libraries_move_along_as_well() {
 #[test]
 fn bullmq_works_off_its_jobs_and_does_not_notice_a_failover() {
     let _alone = alone();
-    let (mut world, folder) = (World::start(), programs::node());
+    bullmq(World::start());
+}
+
+fn bullmq(mut world: World) {
+    let folder = programs::node();
     let (host, port) = world.address();
     let mut command = Process::command("node");
     command.arg(folder.join("bullmq.mjs")).args([host, port, PASSWORD]);
@@ -251,8 +267,42 @@ fn bullmq_works_off_its_jobs_and_does_not_notice_a_failover() {
 #[test]
 fn sidekiq_works_off_three_thousand_jobs_and_does_not_notice_two_failovers() {
     let _alone = alone();
+    sidekiq(World::start());
+}
+
+#[test]
+fn clients_that_share_do_not_notice_a_failover() {
+    let _alone = alone();
+    let (mut world, python, node) = (World::shared(), programs::python(), programs::node());
+    let shares = |world: &World| {
+        let shared = || world.mainstay.metric("mainstay_upstreams", &[r#"kind="shared""#]);
+        wait_until(PATIENCE, "they share", || shared() >= 1.0);
+    };
+    for (resp, script) in [(2, "redis_py.py"), (3, "redis_py.py"), (3, "redis_py_asyncio.py")] {
+        let path = programs::source("python").join(script);
+        rounds(&mut world, script, &python, Some(&path), resp, shares);
+    }
+    for (resp, script) in [(2, "ioredis.mjs"), (3, "node_redis.mjs")] {
+        rounds(&mut world, script, Path::new("node"), Some(&node.join(script)), resp, shares);
+    }
+    let path = programs::source("ruby").join("redis_rb.rb");
+    rounds(&mut world, "redis_rb.rb", Path::new("ruby"), Some(&path), 2, shares);
+}
+
+#[test]
+fn bullmq_works_off_its_jobs_over_shared_connections_and_does_not_notice_a_failover() {
+    let _alone = alone();
+    bullmq(World::shared());
+}
+
+#[test]
+fn sidekiq_works_off_its_jobs_over_shared_connections_and_does_not_notice_two_failovers() {
+    let _alone = alone();
+    sidekiq(World::shared());
+}
+
+fn sidekiq(mut world: World) {
     const JOBS: u64 = 3000;
-    let mut world = World::start();
     let url = format!("redis://:{PASSWORD}@{}/1", world.mainstay.listen);
     let script = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);
     let mut worker = Process::command("sidekiq");

@@ -59,6 +59,15 @@ fn goals(kind: Kind) -> Vec<Goal> {
     }
 }
 
+/// All but a hundredth of the requests must have left within so many milliseconds of their times, or latencies say nothing.
+const LATE_MS_MAX: f64 = 0.25;
+
+/// Whether the machine was too busy to send requests at their times, and so to see replies when they came: then a latency is the
+/// generator's, and no goal can be met or missed by it.
+fn was_late(cell: &Cell, targets: &[Target]) -> bool {
+    (0..targets.len()).any(|target| cell.median(target, |figures| figures.late_p99) > LATE_MS_MAX)
+}
+
 /// A table of the goals for each target with shared connections; nothing where there is none.
 pub fn write(report: &mut Report, kind: Kind, targets: &[Target], cells: &[Cell]) {
     let subjects: Vec<usize> = (0..targets.len()).filter(|place| targets[*place].way == Way::Shared).collect();
@@ -70,6 +79,7 @@ pub fn write(report: &mut Report, kind: Kind, targets: &[Target], cells: &[Cell]
                 let ratios = ratios.unwrap_or_default();
                 match Spread::of(&ratios) {
                     None => "–".to_owned(),
+                    Some(spread) if was_late(cell, targets) => format!("{spread} void: the generator was late"),
                     // One of the two failed on the way.
                     Some(spread) if ratios.len() < cell.figures[subject].len() => format!("{spread} in {} rounds", ratios.len()),
                     Some(spread) if goal.bound.holds(spread.median) => format!("{spread} met"),

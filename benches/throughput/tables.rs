@@ -30,7 +30,8 @@ impl Cell {
         self.figures[target].iter().map(figure).collect()
     }
 
-    fn median(&self, target: usize, figure: fn(&Figures) -> f64) -> f64 {
+    /// Over the rounds; NaN where there are none.
+    pub fn median(&self, target: usize, figure: fn(&Figures) -> f64) -> f64 {
         let mut measured = self.values(target, figure);
         measured.retain(|value| value.is_finite());
         Spread::of(&measured).map_or(f64::NAN, |spread| spread.median)

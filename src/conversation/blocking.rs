@@ -9,10 +9,19 @@ use crate::resp::command::TimeoutAt;
 /// Asked for less, a server would take it for "for ever".
 const SECONDS_MIN: f64 = 0.001;
 
+/// Asked again when nobody knows what became of it: the client may get another element, and the one that a dying server popped is lost with
+/// its reply in any case. Not so where that was written into another list.
+pub(super) fn may_be_repeated(at: TimeoutAt) -> bool {
+    match at {
+        TimeoutAt::Last | TimeoutAt::First | TimeoutAt::Block => true,
+        TimeoutAt::LastOfMove => false,
+    }
+}
+
 /// Does it block at all?
 pub(super) fn blocks(at: TimeoutAt, arguments: &[Bytes]) -> bool {
     match at {
-        TimeoutAt::Last | TimeoutAt::First => true,
+        TimeoutAt::Last | TimeoutAt::LastOfMove | TimeoutAt::First => true,
         TimeoutAt::Block => block_place(arguments).is_some(),
     }
 }
@@ -33,7 +42,7 @@ pub(super) fn from_the_end(arguments: &[Bytes]) -> Vec<Bytes> {
 pub(super) fn reworded(at: TimeoutAt, arguments: &[Bytes], elapsed: Duration, ends: &[Option<Bytes>]) -> Vec<u8> {
     let mut words = arguments.to_vec();
     let place = match at {
-        TimeoutAt::Last => arguments.len().checked_sub(1).filter(|place| *place > 0),
+        TimeoutAt::Last | TimeoutAt::LastOfMove => arguments.len().checked_sub(1).filter(|place| *place > 0),
         TimeoutAt::First => Some(1).filter(|place| *place < arguments.len()),
         TimeoutAt::Block => block_place(arguments),
     };
@@ -42,7 +51,9 @@ pub(super) fn reworded(at: TimeoutAt, arguments: &[Bytes], elapsed: Duration, en
         // What is no number the server refuses; zero is for ever.
         if let Some(timeout) = number.filter(|timeout| timeout.is_finite() && *timeout > 0.0) {
             let remains = match at {
-                TimeoutAt::Last | TimeoutAt::First => format!("{:.3}", (timeout - elapsed.as_secs_f64()).max(SECONDS_MIN)),
+                TimeoutAt::Last | TimeoutAt::LastOfMove | TimeoutAt::First => {
+                    format!("{:.3}", (timeout - elapsed.as_secs_f64()).max(SECONDS_MIN))
+                }
                 TimeoutAt::Block => format!("{:.0}", (timeout - elapsed.as_secs_f64() * 1000.0).max(1.0)),
             };
             words[place] = remains.into_bytes().into();
@@ -121,6 +132,7 @@ mod tests {
         assert_eq!(asked_again(TimeoutAt::Last, "BRPOP a b 5", 1500, &[]), "BRPOP a b 3.500");
         assert_eq!(asked_again(TimeoutAt::Last, "BRPOP a 0", 1500, &[]), "BRPOP a 0");
         assert_eq!(asked_again(TimeoutAt::Last, "BRPOP a 1", 1500, &[]), "BRPOP a 0.001");
+        assert_eq!(asked_again(TimeoutAt::LastOfMove, "BLMOVE a b LEFT RIGHT 5", 1500, &[]), "BLMOVE a b LEFT RIGHT 3.500");
         assert_eq!(asked_again(TimeoutAt::First, "BLMPOP 2.5 1 a LEFT", 500, &[]), "BLMPOP 2.000 1 a LEFT");
         assert_eq!(asked_again(TimeoutAt::Block, "XREAD BLOCK 100 STREAMS s 5-1", 40, &[]), "XREAD BLOCK 60 STREAMS s 5-1");
         assert_eq!(asked_again(TimeoutAt::Last, "BRPOP a never", 40, &[]), "BRPOP a never");

@@ -1,5 +1,6 @@
 //! Where each frame of the upstream goes: to the client, to nobody, or into the drawer until it is known whether the primary changed.
 
+use super::busy::BUSY;
 use super::refusal::{is_abort, refusal};
 use super::replies::{Role, Tone, broken};
 use super::request::{Own, Request, Stage, What};
@@ -30,6 +31,8 @@ pub(super) enum Course {
 pub(super) enum Stop {
     Next(Next),
     Close(Close),
+    /// The server is busy with a script, in its own words.
+    Busy(String),
 }
 
 /// A refusal was withheld.
@@ -113,6 +116,15 @@ impl Conversation {
             What::Client(Command { kind: Kind::Exec, .. }) if frame.starts_with(b"*-1") => {
                 Ok(Course::Pass(Role::Reply(Tone::Null)))
             }
+            What::Client(Command { kind: Kind::Exec, .. })
+                if let Some(transaction) = self.transaction.as_mut().filter(|transaction| transaction.may_change_less()) =>
+            {
+                if may_wait {
+                    return Ok(Course::More);
+                }
+                transaction.executed(frame);
+                Ok(Course::Pass(Role::Reply(Tone::Good)))
+            }
             What::Client(_) => Ok(Course::Pass(Role::Reply(Tone::Good))),
         }
     }
@@ -173,6 +185,7 @@ impl Conversation {
                 self.hint = code.or(self.hint);
                 Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
             }
+            Own::State | Own::Subscriptions(_) if frame.starts_with(BUSY) => Err(self.busy(frame)),
             Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {
                 let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
                 // A server that does not know the command repeats its arguments, a password among them.
@@ -180,8 +193,8 @@ impl Conversation {
                 let why = format!("the new primary does not accept what the one before accepted: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
-            Own::Reset if frame[0] == b'-' => Err(Stop::Next(Next::DropUpstream(None))),
-            Own::Reset | Own::State | Own::Subscriptions(_) | Own::Queued => done,
+            // Another user gave the name, and this one may not.
+            Own::State | Own::Name | Own::Subscriptions(_) | Own::Queued => done,
             Own::Mark => {
                 match frame[0] {
                     b'-' => self.waits_in_vain(),
@@ -281,7 +294,10 @@ impl Conversation {
             }
             (kind, true) if request.whole && kind != Kind::Exec => again,
             (_, false) if request.whole && command.fate == Fate::Read => again,
-            (kind, _) if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals) && !matches!(kind, Kind::Blocking(_)) => {
+            (kind, _)
+                if self.doubt.as_ref().is_some_and(|doubt| doubt.only_refusals)
+                    && !matches!(kind, Kind::Blocking(at) if blocking::may_be_repeated(at)) =>
+            {
                 Err(Stop::Close(broken("another primary was elected before it executed a write, which may be lost")))
             }
             _ if may_wait => Ok(Course::More),

@@ -154,6 +154,7 @@ impl Conversation {
                 command.kind = if on { Kind::Plain } else { Kind::Opaque };
             }
             Kind::Wait if in_multi => command.kind = Kind::Tame,
+            Kind::Oversight if in_multi => command.kind = Kind::Plain,
             Kind::Blocking(at) if in_multi || !blocking::blocks(at, &words) => {
                 // Should its MULTI have been refused, it blocks after all.
                 let may_block = blocking::blocks(at, &words) || blocking::says_block(&words);
@@ -166,6 +167,10 @@ impl Conversation {
                 }
             }
             Kind::Script(Script::Digest) if in_multi => self.remember_digest(words.get(1)),
+            Kind::Multi if !in_multi && self.link == Link::Live => {
+                self.load_due(turn);
+                self.intake.follow(command.kind);
+            }
             Kind::Script(Script::Body) => words.get(1).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::ScriptLoad => words.get(2).into_iter().for_each(|body| turn.scripts.saw(body)),
             Kind::Multi | Kind::Exec | Kind::Discard | Kind::Reset | Kind::Unwatch => self.intake.follow(command.kind),
@@ -186,6 +191,7 @@ impl Conversation {
             | Kind::Script(Script::Digest | Script::Function)
             | Kind::ScriptFlush
             | Kind::Scan(_)
+            | Kind::Oversight
             | Kind::Opaque => {}
             Kind::Wait => {
                 // Until it is answered nobody knows whether it was allowed.
@@ -258,6 +264,16 @@ impl Conversation {
         let digest = digest.filter(|digest| digest.len() == DIGEST_BYTES && !self.queued_digests.contains(digest));
         if self.queued_digests.len() < QUEUED_DIGESTS_MAX {
             self.queued_digests.extend(digest.cloned());
+        }
+    }
+
+    /// Scripts that this transaction may name.
+    fn load_due(&mut self, turn: &mut Turn<'_>) {
+        let due = turn.scripts.due();
+        let loads: Vec<(Own, Vec<u8>)> =
+            due.iter().filter_map(|digest| Some((Own::Script, self.load(digest, turn.scripts)?))).collect();
+        if !loads.is_empty() {
+            self.put_before_incoming(&loads, turn);
         }
     }
 
@@ -340,6 +356,7 @@ fn goes_alone(kind: Kind) -> bool {
         | Kind::Unsubscribe(_)
         | Kind::Blocking(_)
         | Kind::Wait
+        | Kind::Oversight
         | Kind::Opaque => true,
         Kind::Plain
         | Kind::Tame

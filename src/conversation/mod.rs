@@ -19,6 +19,8 @@
 
 mod blocking;
 mod bounds;
+mod busy;
+mod connection_key;
 mod course;
 mod effects;
 mod intake;
@@ -38,7 +40,7 @@ mod transaction;
 mod verdicts;
 mod words;
 
-pub use remembered::ConnectionKey;
+pub use connection_key::ConnectionKey;
 pub use scripts::Scripts;
 pub use sharing::Need;
 pub use words::{Close, Fault, Next, Outlet, Pin, Refusal, Retry, Turn, Withdrawn};
@@ -104,10 +106,14 @@ pub struct Conversation {
     shares: bool,
     /// It knows its connection by its id, or has made it another one.
     knows_connection: bool,
+    /// The server treats its upstream in another way, and RESET does not end that.
+    is_marked: bool,
     /// It has asked to WAIT: from then on its writes go where that can be answered.
     waited: bool,
     /// It has written, on this upstream or another one to this primary, and nothing on this one since that is its own.
     wrote_before: bool,
+    /// Its own upstream was told nothing but who it is: it is for one request, and answered while a script keeps the server busy.
+    bare: bool,
     /// So many requests more go over an upstream of its own.
     heavy: u16,
     /// The epoch of the last one.
@@ -166,8 +172,9 @@ impl Conversation {
 
     /// Needs an upstream and has none: something waits to be sent, or a subscription to be kept.
     pub fn wants_upstream(&self) -> bool {
-        let listens = || self.state.as_ref().is_some_and(|state| state.subscribes() || state.tracks());
-        self.link == Link::None && !self.over && (self.queue.iter().any(|request| request.stage == Stage::Waiting) || listens())
+        self.link == Link::None
+            && !self.over
+            && (self.queue.iter().any(|request| request.stage == Stage::Waiting) || self.listens())
     }
 
     /// What is to be written to the upstream now; empty when nothing is.
@@ -239,6 +246,7 @@ impl Conversation {
     }
 
     fn remember(&mut self, effect: Effect) {
+        self.is_marked |= matches!(effect, Effect::NoEvict(_) | Effect::NoTouch(_));
         self.state.get_or_insert_default().apply(effect);
     }
 

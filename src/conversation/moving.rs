@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::course::Doubt;
-use super::remembered::{Bytes, request};
+use super::remembered::{Bytes, Remembered, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::Transaction;
@@ -23,37 +23,11 @@ const TOO_LARGE: &[u8] =
 impl Conversation {
     /// A connection to the primary of `epoch` stands; the state of the one before is replayed first.
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
-        self.attach_own(epoch, false, turn);
-    }
-
-    /// The same on a connection that another session has used and given back: what that one left there is wiped out first.
-    pub fn attach_used(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
-        self.attach_own(epoch, true, turn);
-    }
-
-    /// The part that is the same for an upstream of its own and a shared one.
-    pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
-        turn.scripts.enter(epoch);
-        let before = self.attached.replace(epoch);
-        if before.is_some_and(|before| before != epoch) {
-            // Older ones than those of the last server will hardly come any more.
-            self.estrange_cursors();
-            self.wrote_elsewhere |= std::mem::take(&mut self.wrote) | std::mem::take(&mut self.wrote_before);
-        }
-        self.note_writes_before(before.is_some(), shared);
-        (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
-        self.queue.rewind();
-        let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
-        if !same {
-            self.reconsider();
-        }
-        self.emit(turn);
-    }
-
-    fn attach_own(&mut self, epoch: Epoch, used: bool, turn: &mut Turn<'_>) {
         self.begin(epoch, false, turn);
-        let mut prelude = if used { vec![(Own::Reset, true, request(["RESET"]))] } else { Vec::new() };
-        prelude.extend(self.state.as_ref().map(|state| state.replay()).unwrap_or_default());
+        self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special());
+        self.bare = self.oversees();
+        let replay = |state: &Box<Remembered>| if self.bare { state.replay_bare() } else { state.replay() };
+        let mut prelude = self.state.as_ref().map(replay).unwrap_or_default();
         // RESP 2 takes little else after them.
         let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
         let subscriptions = prelude.split_off(subscriptions);
@@ -67,6 +41,26 @@ impl Conversation {
         self.backlog = self.queue.next_sequence();
         if !prelude.is_empty() {
             self.queue.put_first(&prelude, turn.now);
+        }
+        self.emit(turn);
+    }
+
+    /// The part that is the same for an upstream of its own and a shared one.
+    pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
+        turn.scripts.enter(epoch);
+        let before = self.attached.replace(epoch);
+        if before.is_some_and(|before| before != epoch) {
+            // Older ones than those of the last server will hardly come any more.
+            self.estrange_cursors();
+            self.wrote_elsewhere |= std::mem::take(&mut self.wrote) | std::mem::take(&mut self.wrote_before);
+        }
+        self.note_writes_before(before.is_some(), shared);
+        (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
+        self.bare = false;
+        self.queue.rewind();
+        let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
+        if !same {
+            self.reconsider();
         }
         self.emit(turn);
     }
@@ -156,7 +150,7 @@ impl Conversation {
                     in_multi = false;
                     false
                 }
-                Kind::Blocking(_) => false,
+                Kind::Blocking(at) => !blocking::may_be_repeated(at),
                 _ if in_multi => {
                     writes |= command.fate != Fate::Read;
                     false
@@ -169,6 +163,11 @@ impl Conversation {
             if !request.whole {
                 return Err(broken("it was lost before it answered a request that is too large to be asked again"));
             }
+        }
+        if any && self.shared {
+            // Perhaps it is one of these that ends the server's connection: what is asked again is asked alone.
+            let again = self.queue.iter().filter(|request| request.stage == Stage::Sent).count();
+            self.heavy = self.heavy.max(u16::try_from(again).unwrap_or(u16::MAX));
         }
         // What has blocked for days outlives many.
         self.losses += u8::from(any && !self.is_blocked());
@@ -200,6 +199,9 @@ impl Conversation {
     /// Without an upstream from here on. What was sent and proved unexecuted, or changes nothing, waits for the next one.
     pub(super) fn detach(&mut self, turn: &mut Turn<'_>) -> Result<(), Close> {
         (self.link, self.shared) = (Link::None, false);
+        if self.doubt.is_some() {
+            self.pass_overtaken();
+        }
         let refused = self.doubt.take().and_then(|doubt| doubt.why);
         let confirmed = std::mem::take(&mut self.confirmed);
         if self.is_first_the_clients() {
@@ -299,7 +301,7 @@ impl Conversation {
                 let ended: Option<Box<Transaction>> = self.transaction.take();
                 (self.watching, self.broken) = (false, false);
                 if let Some(ended) = ended.filter(|_| tone == Tone::Good) {
-                    ended.into_effects().into_iter().for_each(|effect| self.remember(effect));
+                    ended.into_effects().for_each(|effect| self.remember(effect));
                 }
             }
             Kind::Discard => {

@@ -54,6 +54,13 @@ pub(super) fn refusal(command: Command, line: &[u8], leaving: bool) -> Option<Re
     }
 }
 
+/// A server says so that may soon execute what follows, without having been anything else meanwhile.
+pub(super) fn is_for_a_while(line: &[u8]) -> bool {
+    let text = line.strip_prefix(b"-").unwrap_or_default();
+    let text = text.strip_prefix(ABORTED).unwrap_or(text);
+    matches!(Refusal::of_code(text), Some(Refusal::NoReplicas | Refusal::Loading))
+}
+
 /// EXEC was not executed because a command before it was refused.
 pub(super) fn is_abort(line: &[u8]) -> bool {
     line.strip_prefix(b"-").is_some_and(|text| text.starts_with(ABORTED_BEFORE))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::connection_key::{ConnectionKey, auth, is_same};
 use super::request::Own;
 use crate::resp::command::{Channels, Kind};
 
@@ -49,6 +50,10 @@ impl Effect {
             }
     }
 
+    pub(super) fn is_about_channels(&self) -> bool {
+        matches!(self, Self::Subscribe(..) | Self::Unsubscribe(..))
+    }
+
     /// Nothing of an earlier one of its kind is left behind it.
     pub(super) fn overwrites(&self) -> bool {
         match self {
@@ -68,6 +73,8 @@ pub(super) struct Remembered {
     version: Option<u8>,
     login: Option<Login>,
     database: Option<Bytes>,
+    /// See [`ConnectionKey`].
+    selected_by: Option<Option<Login>>,
     name: Option<Bytes>,
     info: Vec<(Bytes, Bytes)>,
     no_evict: Option<Bytes>,
@@ -121,63 +128,12 @@ fn place(channels: Channels) -> usize {
     }
 }
 
-/// What makes one connection to a primary as good as another: who is logged in, which database is selected, which protocol is spoken.
-#[derive(Clone, Default)]
-pub struct ConnectionKey {
-    login: Option<Login>,
-    database: Option<Bytes>,
-    resp3: bool,
-}
-
-/// It holds passwords.
-impl fmt::Debug for ConnectionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionKey").field("database", &self.database).field("resp3", &self.resp3).finish_non_exhaustive()
-    }
-}
-
-impl PartialEq for ConnectionKey {
-    fn eq(&self, other: &Self) -> bool {
-        let same = match (&self.login, &other.login) {
-            (None, None) => true,
-            (Some(Login(mine)), Some(Login(others))) => same_secrets(mine, others),
-            _ => false,
-        };
-        same && self.database == other.database && self.resp3 == other.resp3
-    }
-}
-
-/// In a time that tells nothing of where they differ.
-fn same_secrets(mine: &[Bytes], others: &[Bytes]) -> bool {
-    let differ = |(mine, others): (&Bytes, &Bytes)| {
-        let bytes = mine.iter().zip(others.iter());
-        usize::from(mine.len() != others.len()) | usize::from(bytes.fold(0, |all, (a, b)| all | (a ^ b)))
-    };
-    mine.len() == others.len() && mine.iter().zip(others).map(differ).fold(0, |all, one| all | one) == 0
-}
-
-impl ConnectionKey {
-    /// The requests that make a new connection one of this kind. Each is answered once, with an error where it is refused.
-    pub fn opening(&self) -> Vec<Vec<u8>> {
-        let mut steps = Vec::new();
-        if let Some(Login(words)) = &self.login {
-            steps.push(request(std::iter::once(&b"AUTH"[..]).chain(words.iter().map(|word| &**word))));
-        }
-        if self.resp3 {
-            steps.push(request(["HELLO", "3"]));
-        }
-        if let Some(database) = &self.database {
-            steps.push(request([b"SELECT", &**database]));
-        }
-        steps
-    }
-}
-
 impl Remembered {
     /// What it has in common with connections that are as good.
     pub(super) fn key(&self) -> ConnectionKey {
         let database = self.database.clone().filter(|database| **database != *b"0");
-        ConnectionKey { login: self.login.clone(), database, resp3: self.speaks_resp3() }
+        let selected_by = self.selected_by.clone().filter(|_| database.is_some());
+        ConnectionKey { login: self.login.clone(), database, selected_by, resp3: self.speaks_resp3() }
     }
 
     /// The server treats this connection in another way than others.
@@ -213,11 +169,11 @@ impl Remembered {
         match effect {
             Effect::Hello { version, login, name } => {
                 self.version = version.or(self.version);
-                self.login = login.or(self.login.take());
+                login.into_iter().for_each(|login| self.log_in(login));
                 self.name = name.or(self.name.take());
             }
-            Effect::Login(login) => self.login = Some(login),
-            Effect::Select(database) => self.database = Some(database),
+            Effect::Login(login) => self.log_in(login),
+            Effect::Select(database) => (self.database, self.selected_by) = (Some(database), None),
             Effect::Name(name) => self.name = Some(name),
             Effect::Info(key, value) => {
                 self.info.retain(|(known, _)| !known.eq_ignore_ascii_case(&key));
@@ -246,37 +202,47 @@ impl Remembered {
         }
     }
 
+    fn log_in(&mut self, login: Login) {
+        let is_another = !is_same(self.login.as_ref(), Some(&login));
+        let before = self.login.replace(login);
+        if is_another && self.database.is_some() && self.selected_by.is_none() {
+            self.selected_by = Some(before);
+        }
+    }
+
+    /// The part of [`Self::replay`] that a server takes also while a script keeps it busy.
+    pub(super) fn replay_bare(&self) -> Vec<(Own, bool, Vec<u8>)> {
+        let version = |version: u8| (Own::State, true, request(["HELLO", version.to_string().as_str()]));
+        let login = |login| (Own::State, true, auth(login));
+        self.login.iter().map(login).chain(self.version.map(version)).collect()
+    }
+
     /// The requests that tell a new connection all of it, in order; `true` for those that go alone: what follows a login must not run
     /// if it is refused. Subscriptions come last, as RESP 2 takes little else after them.
     pub(super) fn replay(&self) -> Vec<(Own, bool, Vec<u8>)> {
         let mut steps = Vec::new();
-        let mut say = |alone: bool, words: &[&[u8]]| steps.push((Own::State, alone, request(words)));
-        if let Some(Login(words)) = &self.login {
-            let words: Vec<&[u8]> = std::iter::once(&b"AUTH"[..]).chain(words.iter().map(|word| &**word)).collect();
-            say(true, &words);
+        if let Some(selector) = &self.selected_by {
+            steps.extend(selector.iter().map(|login| (Own::State, true, auth(login))));
+            steps.extend(self.database.iter().map(|database| (Own::State, true, request([b"SELECT", &**database]))));
         }
-        if let Some(version) = self.version {
-            say(true, &[b"HELLO", version.to_string().as_bytes()]);
-        }
-        if let Some(name) = &self.name {
-            say(false, &[b"CLIENT", b"SETNAME", name]);
-        }
-        for (key, value) in &self.info {
-            say(false, &[b"CLIENT", b"SETINFO", key, value]);
-        }
+        steps.extend(self.replay_bare());
+        let named = self.name.iter().map(|name| request([b"CLIENT", &b"SETNAME"[..], name]));
+        let informed = self.info.iter().map(|(key, value)| request([b"CLIENT", &b"SETINFO"[..], key, value]));
+        steps.extend(named.chain(informed).map(|bytes| (Own::Name, false, bytes)));
+        let mut say = |words: &[&[u8]]| steps.push((Own::State, false, request(words)));
         if let Some(on) = &self.no_evict {
-            say(false, &[b"CLIENT", b"NO-EVICT", on]);
+            say(&[b"CLIENT", b"NO-EVICT", on]);
         }
         if let Some(on) = &self.no_touch {
-            say(false, &[b"CLIENT", b"NO-TOUCH", on]);
+            say(&[b"CLIENT", b"NO-TOUCH", on]);
         }
-        if let Some(database) = &self.database {
-            say(false, &[b"SELECT", database]);
+        if let Some(database) = self.database.as_ref().filter(|_| self.selected_by.is_none()) {
+            say(&[b"SELECT", database]);
         }
         if let Some(tracking) = &self.tracking {
             let words: Vec<&[u8]> =
                 [&b"CLIENT"[..], b"TRACKING"].into_iter().chain(tracking.iter().map(|word| &**word)).collect();
-            say(false, &words);
+            say(&words);
         }
         for (channels, command) in KINDS {
             let names = &self.subscriptions[place(channels)];
@@ -321,6 +287,7 @@ pub(super) fn effect_of(kind: Kind, arguments: &[Bytes]) -> Option<Effect> {
         | Kind::Scan(_)
         | Kind::Wait
         | Kind::Connection(_)
+        | Kind::Oversight
         | Kind::Opaque => None,
     }
 }

@@ -54,6 +54,13 @@ impl Conversation {
         match self.frames(bytes, turn) {
             Ok(()) => {}
             Err(Stop::Close(close)) => return Err(close),
+            Err(Stop::Busy(words)) => {
+                self.detach(turn)?;
+                self.refuse_as(&words, turn);
+                return Ok(Next::Discard);
+            }
+            // Whoever shares it with others ends it, for all of them, and says so to each.
+            Err(Stop::Next(next @ Next::DropUpstream(Some(_)))) if self.shared => return Ok(next),
             Err(Stop::Next(next)) => {
                 self.detach(turn)?;
                 return Ok(next);
@@ -67,6 +74,10 @@ impl Conversation {
             }
             if self.doubt.as_ref().is_some_and(|doubt| doubt.stays) {
                 return self.believe(turn);
+            }
+            if self.bare && self.queue.prelude() == 0 && !self.oversees() {
+                self.detach(turn)?;
+                return Ok(Next::Discard);
             }
         }
         Ok(Next::Continue)

@@ -30,13 +30,13 @@ pub(super) enum What {
 /// What mainstay asks on its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own {
-    /// Wipes out what another session left on the connection.
-    Reset,
     /// Replays the connection's state; a refusal ends the session.
     State,
+    /// The same, of what may as well be missing: how the connection is called.
+    Name,
     /// Replays subscriptions of this kind: as many confirmations as there are.
     Subscriptions(Channels),
-    /// Writes something, so that WAIT on this connection covers all that was written before on others.
+    /// Anything at all, so that WAIT on this connection covers what was written before on others.
     Mark,
     /// Replays a command queued in a transaction.
     Queued,

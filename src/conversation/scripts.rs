@@ -12,6 +12,10 @@ use crate::route::Epoch;
 const SCRIPTS_MAX: usize = 1024;
 /// Their bytes together.
 const SCRIPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Scripts that are loaded before a transaction begins, at most.
+const DUE_MAX: usize = 64;
+/// Their bytes together.
+const DUE_BYTES_MAX: usize = 256 * 1024;
 
 /// The digest of a script: SHA-1 as 40 lower-case hexadecimal digits.
 type Digest = [u8; 40];
@@ -25,6 +29,8 @@ pub struct Scripts {
     digests: HashMap<Box<[u8]>, Digest>,
     order: VecDeque<Digest>,
     bytes: usize,
+    /// Named by their digests, and not loaded in this epoch.
+    due: Vec<Digest>,
 }
 
 #[derive(Debug)]
@@ -32,6 +38,8 @@ struct Script {
     body: Box<[u8]>,
     /// The primary of the present epoch has it.
     loaded: bool,
+    /// A client goes by its digest.
+    named: bool,
 }
 
 impl Scripts {
@@ -40,6 +48,8 @@ impl Scripts {
         if epoch > self.epoch {
             self.epoch = epoch;
             self.known.values_mut().for_each(|script| script.loaded = false);
+            let due = self.order.iter().rev().filter(|digest| self.known.get(*digest).is_some_and(|script| script.named));
+            self.due = due.take(DUE_MAX).copied().collect();
         }
     }
 
@@ -59,7 +69,7 @@ impl Scripts {
         self.bytes += body.len();
         self.order.push_back(digest);
         self.digests.insert(body.into(), digest);
-        self.known.insert(digest, Script { body: body.into(), loaded: false });
+        self.known.insert(digest, Script { body: body.into(), loaded: false, named: false });
     }
 
     /// The body to load before this digest is used, if it is known and the present primary is not known to have it.
@@ -71,8 +81,19 @@ impl Scripts {
     /// The primary of this epoch said that it has it.
     pub(super) fn loaded(&mut self, digest: &[u8]) {
         if let Some(script) = Digest::try_from(digest).ok().and_then(|digest| self.known.get_mut(&digest)) {
-            script.loaded = true;
+            (script.loaded, script.named) = (true, true);
+            self.due.retain(|due| due != digest);
         }
+    }
+
+    /// What to load before a transaction begins: within it nothing can be loaded when it is needed.
+    pub(super) fn due(&self) -> Vec<Digest> {
+        let mut bytes = 0;
+        let fits = |digest: &&Digest| {
+            bytes += self.known.get(*digest).map_or(0, |script| script.body.len());
+            bytes <= DUE_BYTES_MAX
+        };
+        self.due.iter().take_while(fits).copied().collect()
     }
 
     /// A client had all scripts forgotten.

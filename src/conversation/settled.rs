@@ -22,6 +22,11 @@ impl Settled {
         self.bytes -= before.map_or(0, |before| before.len() + ENTRY_BYTES);
     }
 
+    /// The same, to be looked at.
+    pub(super) fn get(&self, sequence: u64) -> Option<&[u8]> {
+        self.replies.get(&sequence).map(Vec::as_slice)
+    }
+
     /// Takes it.
     pub(super) fn remove(&mut self, sequence: &u64) -> Option<Vec<u8>> {
         let reply = self.replies.remove(sequence)?;

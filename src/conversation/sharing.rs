@@ -7,9 +7,10 @@
 //! Between the two a session moves as it moves to another primary, with nothing in flight: what its connection was told is replayed on one
 //! of its own, and is what a shared one is chosen by ([`ConnectionKey`]).
 
+use super::connection_key::ConnectionKey;
 use super::course::Doubt;
 use super::queue::KEPT_BYTES_MAX;
-use super::remembered::{ConnectionKey, request};
+use super::remembered::request;
 use super::replies::Frame;
 use super::request::{Own, Request, Stage, What};
 use super::{Conversation, Link, Pin, Turn};
@@ -27,9 +28,10 @@ const HEAVY_FOR: u16 = 64;
 pub(super) const WAITS_IN_VAIN: &[u8] =
     b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
 
-/// A write that changes nothing: a message that nobody listens to.
+/// Anything that every user may ask: with each command that it runs a server notes for the connection how far it has written by then, and
+/// that is what WAIT waits for.
 pub(super) fn mark() -> Vec<u8> {
-    request(["PUBLISH", "mainstay:wait", ""])
+    request(["PING"])
 }
 
 /// What a conversation needs just now.
@@ -75,6 +77,11 @@ impl Conversation {
         } else {
             Need::Own
         }
+    }
+
+    /// The epoch of its last upstream.
+    pub fn attached_in(&self) -> Option<Epoch> {
+        self.attached
     }
 
     /// Its upstream is a shared one.
@@ -157,10 +164,13 @@ impl Conversation {
         false
     }
 
-    /// Gives up its upstream, on which nothing is in flight.
-    pub fn leave(&mut self, turn: &mut Turn<'_>) {
+    /// Gives up its upstream, on which nothing is in flight. True where another session may use it when it was wiped: RESET leaves some
+    /// marks where they are.
+    pub fn leave(&mut self, turn: &mut Turn<'_>) -> bool {
+        let is_marked = std::mem::take(&mut self.is_marked);
         // Nothing is lost that way, so that there is nothing to close for.
         let _ = self.detach(turn);
+        !is_marked
     }
 
     /// The reply that is about to come is too large to be kept beside those of others. True where it will be asked for again on an upstream
@@ -188,8 +198,8 @@ impl Conversation {
         self.heavy = HEAVY_FOR;
     }
 
-    /// WAIT asks for the replicas that have all writes of one connection. Those that went over a shared one, or over one that was given
-    /// back, count for none of the present one's; a write there comes after them, and a message that nobody listens to is one.
+    /// WAIT asks for the replicas that have all that the primary had written when this very connection was answered last. What was written
+    /// over others before counts as soon as anything has been asked over this one.
     pub(super) fn begin_waiting(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>) {
         if self.waited && self.wrote_before {
             prelude.push((Own::Mark, false, mark()));
@@ -206,7 +216,7 @@ impl Conversation {
         }
     }
 
-    /// This user may not write even that.
+    /// This user may not ask even that.
     pub(super) fn waits_in_vain(&mut self) {
         let waits = |request: &Request| matches!(request.what, What::Client(Command { kind: Kind::Wait, .. }));
         for index in 0..self.queue.len() {
@@ -270,7 +280,7 @@ impl Conversation {
     /// Why the first request of all may not go over a shared upstream.
     pub(super) fn first_unfit(&self) -> Option<Pin> {
         match self.fit(0, self.queue.head()) {
-            _ if self.queue.len() == 0 => None,
+            _ if self.queue.is_empty() => None,
             Fit::Not(pin) => Some(pin),
             Fit::Begins if self.unit(0, self.queue.head(), self.queue.len()).is_some() => None,
             Fit::Begins | Fit::Ends => Some(Pin::Transaction),
@@ -371,7 +381,8 @@ impl Conversation {
             | Kind::ClientNoTouch
             | Kind::Reset
             | Kind::Quit => Fit::Not(Pin::State),
-            Kind::ClientReply | Kind::Opaque => Fit::Not(Pin::Unknown),
+            // It must not stand behind what it is about.
+            Kind::ClientReply | Kind::Opaque | Kind::Oversight => Fit::Not(Pin::Unknown),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::bounds::STATE_BYTES_MAX;
 use super::queue::KEPT_BYTES_MAX;
 use super::remembered::{Effect, request};
 use super::request::Own;
+use crate::resp::frames::ReplyScanner;
 
 /// See the module.
 #[derive(Default)]
@@ -20,8 +21,10 @@ pub(super) struct Transaction {
     pub dirty: bool,
     /// Too large to be kept.
     pub lost: bool,
-    /// What changes when it is executed.
-    effects: Vec<Effect>,
+    /// Commands that were queued.
+    count: usize,
+    /// What changes when it is executed, by the places of the commands that do it.
+    effects: Vec<(usize, Effect)>,
     effect_bytes: usize,
 }
 
@@ -49,6 +52,7 @@ impl Transaction {
 
     /// A command was queued; None where its bytes are gone.
     pub(super) fn queue(&mut self, command: Option<&[u8]>) {
+        self.count += 1;
         match command {
             Some(bytes) if self.bytes.len() + bytes.len() <= KEPT_BYTES_MAX => {
                 self.bytes.extend_from_slice(bytes);
@@ -61,10 +65,10 @@ impl Transaction {
         }
     }
 
-    /// Something else changes when it is executed.
+    /// When it is executed the last command changes something.
     pub(super) fn change(&mut self, effect: Effect) {
         self.effect_bytes += effect.len();
-        self.effects.push(effect);
+        self.effects.push((self.count, effect));
     }
 
     /// More than can be kept until it is executed, also without what is overwritten then.
@@ -72,16 +76,37 @@ impl Transaction {
         if self.effect_bytes > STATE_BYTES_MAX {
             let mut later = HashSet::new();
             self.effects.reverse();
-            self.effects.retain(|effect| !effect.overwrites() || later.insert(discriminant(effect)));
+            self.effects.retain(|(_, effect)| !effect.overwrites() || later.insert(discriminant(effect)));
             self.effects.reverse();
-            self.effect_bytes = self.effects.iter().map(Effect::len).sum();
+            self.effect_bytes = self.effects.iter().map(|(_, effect)| effect.len()).sum();
         }
         self.effect_bytes > STATE_BYTES_MAX
     }
 
+    /// Commands whose failure would leave something unchanged: their replies have to be looked at. Subscriptions cannot fail, and where
+    /// there are some the replies cannot be told apart by their places.
+    pub(super) fn may_change_less(&self) -> bool {
+        !self.effects.is_empty() && !self.effects.iter().any(|(_, effect)| effect.is_about_channels())
+    }
+
+    /// It was executed, and `reply` says how, from its beginning on: what failed has changed nothing.
+    pub(super) fn executed(&mut self, reply: &[u8]) {
+        let (mut scanner, mut place) = (ReplyScanner::default(), 0);
+        let mut rest = reply.iter().position(|byte| *byte == b'\n').map_or(&[][..], |end| &reply[end + 1..]);
+        let mut failed = HashSet::new();
+        while let (Some(first), Ok(Some(length))) = (rest.first(), scanner.scan(rest)) {
+            place += 1;
+            if let b'-' | b'!' = first {
+                failed.insert(place);
+            }
+            rest = &rest[length..];
+        }
+        self.effects.retain(|(place, _)| !failed.contains(place));
+    }
+
     /// It was executed: what has changed.
-    pub(super) fn into_effects(self) -> Vec<Effect> {
-        self.effects
+    pub(super) fn into_effects(self) -> impl Iterator<Item = Effect> {
+        self.effects.into_iter().map(|(_, effect)| effect)
     }
 
     /// The queued commands.

@@ -1,11 +1,15 @@
 //! What was withheld or held comes to an end without another primary: it is passed on, or refused.
 
+use super::busy::BUSY;
+use super::reconsidered::forgets_watch;
+use super::refusal::is_for_a_while;
 use super::remembered::{Effect, changes_connection};
 use super::replies::Frame;
-use super::request::{Stage, What};
+use super::request::{Request, Stage, What};
 use super::transaction::Transaction;
 use super::{Close, Conversation, Next, Turn};
 use crate::resp::command::{Command, Kind};
+use crate::resp::frames::name;
 
 impl Conversation {
     /// The primary did not change: what was withheld is passed on.
@@ -35,17 +39,7 @@ impl Conversation {
                 }
                 // A transaction is asked again as a whole.
                 (Stage::Refused, What::Client(command)) if in_multi_again => in_multi_again = command.kind != Kind::Exec,
-                (Stage::Refused, what) => {
-                    self.queue.set(index, Stage::Settled);
-                    if let (What::Client(command), Some(transaction)) = (what, &mut self.transaction) {
-                        transaction.dirty = true;
-                        if command.kind == Kind::Exec {
-                            (self.transaction, self.watching, self.broken) = (None, false, false);
-                            // What was queued before it belongs to nothing any more.
-                            self.believe_queued(index);
-                        }
-                    }
-                }
+                (Stage::Refused, what) => self.pass_refusal(index, what),
                 (Stage::Waiting | Stage::Sent | Stage::Settled | Stage::Again, _) => {}
             }
         }
@@ -57,9 +51,55 @@ impl Conversation {
         Ok(Next::Continue)
     }
 
+    /// The refusal at `index` is the reply after all.
+    fn pass_refusal(&mut self, index: usize, what: What) {
+        self.queue.set(index, Stage::Settled);
+        if let (What::Client(command), Some(transaction)) = (what, &mut self.transaction) {
+            transaction.dirty = true;
+            if command.kind == Kind::Exec {
+                (self.transaction, self.watching, self.broken) = (None, false, false);
+                // What was queued before it belongs to nothing any more.
+                self.believe_queued(index);
+            }
+        }
+    }
+
+    /// The epoch passes. Where a write was executed behind what the same server had refused for a while only, that must not be asked
+    /// again at the next primary: it would be done behind it. What was refused before is passed on.
+    pub(super) fn pass_overtaken(&mut self) {
+        let reply = |at: usize| self.settled.get(self.queue.sequence(at)).unwrap_or_default();
+        let was_executed = |request: &Request| request.stage == Stage::Settled && request.started && request.may_write();
+        // A message leaves nothing behind, and is taken in all the while.
+        let is_message = |bytes: &[u8]| name(bytes).is_some_and(|name| name.to_ascii_lowercase().ends_with(b"publish"));
+        let executed = self
+            .queue
+            .spans()
+            .enumerate()
+            .filter(|(at, (request, bytes))| was_executed(request) && !reply(*at).starts_with(b"-") && !is_message(bytes));
+        let last = executed.map(|(at, _)| at).last().unwrap_or_default();
+        let refused = |at: usize| self.queue.get(at).is_some_and(|request| request.stage == Stage::Refused);
+        if !(0..last).any(|at| refused(at) && is_for_a_while(reply(at))) {
+            return;
+        }
+        for index in (0..last).filter(|at| refused(*at)).collect::<Vec<_>>() {
+            let Some(what) = self.queue.get(index).map(|request| request.what) else { continue };
+            self.pass_refusal(index, what);
+            if let What::Client(Command { kind: Kind::Exec, .. }) = what {
+                self.believe_queued(index);
+                self.watching &= !self.settled.get(self.queue.sequence(index)).is_some_and(|reply| forgets_watch(what, reply));
+            }
+        }
+    }
+
     /// Answers everything that waits with `-MASTERDOWN mainstay: {why}`.
     pub fn refuse(&mut self, why: &str, turn: &mut Turn<'_>) {
-        let why: String = why.chars().filter(|character| !character.is_control()).collect();
+        self.refuse_as(&format!("MASTERDOWN mainstay: {why}"), turn);
+    }
+
+    /// Answers everything that waits with this error. What ends a script is asked even of a server that is busy with one.
+    pub(super) fn refuse_as(&mut self, error: &str, turn: &mut Turn<'_>) {
+        let error: String = error.chars().filter(|character| !character.is_control()).collect();
+        let ends_script = error.as_bytes().starts_with(&BUSY[1..]) && !self.listens();
         self.queue.rewind();
         for index in 0..self.queue.len() {
             let Some(request) = self.queue.get(index).copied() else { break };
@@ -72,6 +112,7 @@ impl Conversation {
             }
             let reply = match (command.kind, &mut self.transaction) {
                 (Kind::Quit, _) => break,
+                (Kind::Oversight, None) if ends_script => break,
                 (Kind::Reset, transaction) => {
                     (*transaction, self.broken) = (None, false);
                     self.remember(Effect::Reset);
@@ -88,13 +129,13 @@ impl Conversation {
                 }
                 (Kind::Exec, transaction @ Some(_)) => {
                     (*transaction, self.broken) = (None, false);
-                    format!("-EXECABORT Transaction discarded because of: MASTERDOWN mainstay: {why}\r\n").into_bytes()
+                    format!("-EXECABORT Transaction discarded because of: {error}\r\n").into_bytes()
                 }
                 (_, Some(transaction)) => {
                     transaction.dirty = true;
-                    format!("-MASTERDOWN mainstay: {why}\r\n").into_bytes()
+                    format!("-{error}\r\n").into_bytes()
                 }
-                (_, None) => format!("-MASTERDOWN mainstay: {why}\r\n").into_bytes(),
+                (_, None) => format!("-{error}\r\n").into_bytes(),
             };
             self.settle(index, reply);
         }

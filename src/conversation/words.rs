@@ -64,6 +64,8 @@ pub enum Next {
     /// The server refuses for now, by this error code, what every session begins with. Abort the upstream and go on as if it could not
     /// have been connected to: try again a little later.
     NotReady(&'static str),
+    /// Nothing is wrong with this upstream, but it is of no further use. Abort it.
+    Discard,
 }
 
 /// What follows from the end of an epoch.

@@ -180,6 +180,7 @@ impl Lanes {
         due.iter().for_each(|session| session.reminded());
         self.expire_parked();
         self.pump();
+        self.pool.watch(self, tick);
         self.pool.expire();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.pool.tidy(tick);
@@ -199,6 +200,7 @@ impl Lanes {
     pub fn enter(&self, session: &Rc<Session>) -> usize {
         let mut sessions = self.sessions.borrow_mut();
         if sessions.is_empty() {
+            self.local.wakes_up();
             self.entered.notify_one();
         }
         sessions.insert(session.clone())
@@ -228,6 +230,12 @@ impl Lanes {
             Admission::Attach => Admission::Park,
             other => other,
         }
+    }
+
+    /// A session that was attached in the present epoch may have another upstream at once. Not where the primary cannot be connected to
+    /// just now, or too many are connecting.
+    pub fn readmits(&self) -> bool {
+        !self.stopping.get() && self.has_primary() && self.may_connect(Moment::now())
     }
 
     fn admission(&self, waiting_since: Moment, now: Moment) -> Admission {
@@ -323,6 +331,7 @@ impl Lanes {
         for (_, session) in parked.into_iter().filter(|(ticket, session)| session.waits_as(*ticket)) {
             session.decide(Verdict::Refuse(HoldOutcome::Shutdown));
         }
+        self.pool.hear_out();
         let sessions: Vec<Rc<Session>> = self.sessions.borrow().iter().map(|(_, session)| session.clone()).collect();
         for session in sessions {
             session.cut(CloseReason::Drain, self);

@@ -11,6 +11,7 @@ use super::policy::Policy;
 use super::tally::Tally;
 use super::trunk::Flusher;
 use crate::config::Mode;
+use crate::route::Moment;
 
 /// The coarse clock of a worker: idle times, waiting times, counters.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -18,6 +19,11 @@ pub const TICK: Duration = Duration::from_millis(100);
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Clients that are being let go, for each worker; beyond it they are closed at once.
 const LINGERING_MAX: usize = 512;
+
+/// A worker that does nothing for so long, while there is something to do, was stopped.
+const STALL: Duration = Duration::from_millis(300);
+/// How long it takes to read what came meanwhile.
+const WARY_FOR: Duration = Duration::from_secs(1);
 
 /// A listener's name, group and mode: a reload may change the others, and with them what is counted.
 type TallyKey = (Arc<str>, Arc<str>, Mode);
@@ -37,6 +43,11 @@ pub struct Local {
     lingering: Rc<Cell<usize>>,
     /// Writes for its trunks.
     pub flusher: Flusher,
+    /// When this worker was last known to run.
+    alive: Cell<Moment>,
+    /// How often it stood still, and until when what it reads may be older than it seems.
+    stalls: Cell<u32>,
+    wary_until: Cell<Moment>,
 }
 
 /// A place among the lingering, given back when dropped.
@@ -61,18 +72,42 @@ impl Local {
             tallies: RefCell::default(),
             lingering: Rc::default(),
             flusher: Flusher::default(),
+            alive: Cell::new(Moment::now()),
+            stalls: Cell::new(0),
+            wary_until: Cell::new(Moment::default()),
         }
     }
 
     /// The tick that it is now; counters are flushed when it is a new one. Told by the clock and not by counting calls: several groups
     /// tick here, each in its own rhythm, and none while it has no sessions.
     pub fn turn_tick(&self) -> u32 {
+        self.is_wary(Moment::now());
         // Wraps after 13 years; only differences matter.
         let tick = (self.started.elapsed().as_millis() / TICK.as_millis()) as u32;
         if self.tick.replace(tick) != tick {
             self.flush();
         }
         tick
+    }
+
+    /// This worker has stood still just now: the process was stopped, or the machine. What clients sent meanwhile is read after it, and so is
+    /// the end of those that have given up: whoever sends something on asks whether its client is still there.
+    pub fn is_wary(&self, now: Moment) -> bool {
+        if now > self.alive.replace(now.max(self.alive.get())) + STALL {
+            self.stalls.set(self.stalls.get() + 1);
+            self.wary_until.set(now + WARY_FOR);
+        }
+        now < self.wary_until.get()
+    }
+
+    /// How often it stood still.
+    pub fn stalls(&self) -> u32 {
+        self.stalls.get()
+    }
+
+    /// There was nothing to do, and now there is.
+    pub fn wakes_up(&self) {
+        self.alive.set(Moment::now());
     }
 
     fn flush(&self) {

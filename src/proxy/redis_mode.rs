@@ -246,12 +246,10 @@ impl Dialogue {
                     let (group, listener) = (&present.lanes.link, &present.session.policy.listener);
                     present.lanes.remarks.dropped(group, listener, why, present.now());
                 }
-                if matches!(&self.upstream, Upstream::Live(live) if live.is_used && !live.settled) {
-                    present.lanes.pool.distrust();
-                }
                 let lived = self.give_up_upstream();
                 self.beware(present, lived);
             }
+            Ok(Next::Discard) => drop(self.give_up_upstream()),
             Ok(Next::NotReady(_)) => {
                 let lived = self.give_up_upstream();
                 self.beware(present, lived);
@@ -271,8 +269,9 @@ impl Dialogue {
             let passage = present.lanes.link.fence.passage(live.epoch, present.now().as_micros());
             self.waits_for_fence = passage == Passage::Lapsed;
             self.has_waited |= self.waits_for_fence;
+            let wary = self.has_waited || present.lanes.local.is_wary(present.now());
             match passage {
-                Passage::Open if self.has_waited && self.client.peer_has_closed() => {
+                Passage::Open if wary && self.client.peer_has_closed() => {
                     return Err(End::Closed(CloseReason::Client));
                 }
                 Passage::Open => {}

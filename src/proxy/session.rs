@@ -14,6 +14,8 @@
 //! One task a session. What is rare (waiting, connecting, lingering) lives in boxed futures that are gone while the session is idle.
 //! The session neither watches a channel nor holds a timer: its [`Lanes`] wake it, refuse it, or cut it from outside.
 
+mod sharing;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -27,7 +29,6 @@ use super::splice::{End, Splice, Turn};
 use super::tally::Tally;
 use super::tcp_mode;
 use super::transport::Stream;
-use super::trunk::{Frames, Seat};
 use crate::config::Mode;
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Departure, Epoch, Moment};
@@ -206,68 +207,6 @@ impl Session {
         } else if concerned {
             self.wake();
         }
-    }
-
-    /// Lets the dialogue of a session that shares an upstream do something, outside of its task, which is woken where that finds more to do.
-    fn with_dialogue<R>(
-        self: &Rc<Self>,
-        lanes: &Rc<Lanes>,
-        now: Moment,
-        act: impl FnOnce(&mut Dialogue, &Present<'_>) -> (R, bool),
-    ) -> Option<R> {
-        let mut lane = self.lane.borrow_mut();
-        let Lane::Dialogue(dialogue) = &mut *lane else { return None };
-        let present = Present::at(lanes, self, now);
-        let (result, concerned) = act(dialogue, &present);
-        if present.has_moved() {
-            self.active.set(lanes.local.tick.get());
-            self.resting.set(false);
-        }
-        if concerned {
-            self.wake();
-        }
-        Some(result)
-    }
-
-    /// Its trunk takes what it has to say. Returns how many requests that was.
-    pub fn hand_over(self: &Rc<Self>, lanes: &Rc<Lanes>, most: usize, waited: bool, now: Moment, out: &mut Vec<u8>) -> usize {
-        self.with_dialogue(lanes, now, |dialogue, present| dialogue.hand_over(present, most, waited, out)).unwrap_or_default()
-    }
-
-    /// Replies came over its trunk.
-    pub fn hear_trunk(
-        self: &Rc<Self>,
-        lanes: &Rc<Lanes>,
-        seat: &Rc<Seat>,
-        frames: &mut Frames<'_>,
-        now: Moment,
-    ) -> Result<(), &'static str> {
-        let heard = |dialogue: &mut Dialogue, present: &Present<'_>| match dialogue.hear_trunk(present, seat, frames) {
-            Ok(concerned) => (Ok(()), concerned),
-            Err(why) => (Err(why), false),
-        };
-        self.with_dialogue(lanes, now, heard).unwrap_or(Ok(()))
-    }
-
-    /// A part of a reply that is too large to be kept came over its trunk.
-    pub fn hear_large(
-        self: &Rc<Self>,
-        lanes: &Rc<Lanes>,
-        seat: &Rc<Seat>,
-        part: &[u8],
-        begins: bool,
-        now: Moment,
-    ) -> Result<(), &'static str> {
-        let heard = |dialogue: &mut Dialogue, present: &Present<'_>| match dialogue.hear_large(present, seat, part, begins) {
-            Ok(concerned) => (Ok(()), concerned),
-            Err(why) => (Err(why), false),
-        };
-        self.with_dialogue(lanes, now, heard).unwrap_or(Ok(()))
-    }
-
-    /// Its trunk has ended.
-    pub fn lost_trunk(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>) {
-        self.with_dialogue(lanes, Moment::now(), |dialogue, present| ((), dialogue.lost_trunk(present, seat)));
     }
 
     /// Ends the session from outside, whatever it is doing.

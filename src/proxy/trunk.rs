@@ -17,6 +17,8 @@ mod flusher;
 mod pool;
 mod reading;
 mod seat;
+mod silence;
+mod writing;
 
 pub use flusher::Flusher;
 pub use pool::{Pool, Spare};
@@ -26,7 +28,6 @@ pub use seat::Seat;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -34,21 +35,16 @@ use std::time::Duration;
 
 use self::reading::Reading;
 use self::seat::Place;
+use self::silence::Silence;
 use super::lanes::Lanes;
 use super::policy::Policy;
 use super::tally::SharedUpstream;
 use super::transport::Stream;
 use crate::conversation::ConnectionKey;
-use crate::route::{Departure, Endpoint, Epoch, Moment, Noticed, Passage};
+use crate::route::{Departure, Endpoint, Epoch, Moment, Noticed};
 
-/// What is gathered before it is written. What the primary does not take stays with the sessions.
-const OUT_BYTES_MAX: usize = 64 * 1024;
-/// Requests of one session in flight: the others' come in between.
-const WINDOW: usize = 128;
 /// Replies of a primary that was withdrawn are awaited for so long. Its sessions give up as soon; this is for what they left.
 const RETIRES_FOR: Duration = Duration::from_secs(1);
-/// The nonce of a check of the alignment is a number of so many digits.
-const NONCE_DIGITS: usize = 16;
 
 /// How far a trunk has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +77,15 @@ pub struct Trunk {
     /// The tick of the last byte.
     active: Cell<u32>,
     retired_at: Cell<Moment>,
+    /// How often the worker had stood still.
+    stalls: Cell<u32>,
     /// Checks of the alignment are refused.
     is_uncheckable: Cell<bool>,
     /// The primary has said something.
     has_heard: Cell<bool>,
+    silence: Silence,
+    /// The server was busy with a script, in its own words, and so could not be told what it has to be told.
+    busy: RefCell<Option<String>>,
 }
 
 /// What touches the socket.
@@ -118,8 +119,11 @@ impl Trunk {
             waker: RefCell::new(None),
             active: Cell::new(lanes.local.tick.get()),
             retired_at: Cell::new(Moment::default()),
+            stalls: Cell::new(lanes.local.stalls()),
             is_uncheckable: Cell::new(false),
             has_heard: Cell::new(false),
+            silence: Silence::default(),
+            busy: RefCell::new(None),
         });
         tokio::task::spawn_local(trunk.clone().run(endpoint));
         trunk
@@ -208,91 +212,11 @@ impl Trunk {
         if self.stage.get() == Stage::Over {
             return Poll::Ready(None);
         }
+        if self.holds_stale() {
+            return Poll::Ready(None);
+        }
         self.push_on(cx);
         self.read(cx)
-    }
-
-    /// Writes what was left over, and asks to be polled when there is room for more.
-    fn push_on(self: &Rc<Self>, cx: &mut Context<'_>) {
-        let wire = &mut *self.wire.borrow_mut();
-        let Some(stream) = &mut wire.stream else { return };
-        while wire.written < wire.out.len() && !wire.is_deaf && self.may_write() {
-            match stream.poll_write(cx, &wire.out[wire.written..]) {
-                Poll::Ready(Ok(bytes)) => wire.written += bytes,
-                Poll::Ready(Err(_)) => wire.is_deaf = true,
-                Poll::Pending => return,
-            }
-        }
-        if wire.written == wire.out.len() && self.is_open() && !self.speakers.borrow().is_empty() {
-            self.soil();
-        }
-    }
-
-    /// Asked before every write. Where the fence has lapsed the lanes say when to go on.
-    fn may_write(&self) -> bool {
-        let live = matches!(self.stage.get(), Stage::Opening | Stage::Open);
-        let passage = self.lanes.link.fence.passage(self.epoch, Moment::now().as_micros());
-        if passage == Passage::Lapsed {
-            // What waits meanwhile is handed over only for clients that are still there when it is renewed.
-            self.speakers.borrow().iter().rev().take_while(|seat| !seat.waited.replace(true)).for_each(drop);
-        }
-        live && passage == Passage::Open
-    }
-
-    /// Gathers what sessions have to say and writes it.
-    fn flush(self: &Rc<Self>) {
-        self.dirty.set(false);
-        let wire = &mut *self.wire.borrow_mut();
-        if wire.stream.is_none() || wire.is_deaf || !self.may_write() {
-            return;
-        }
-        if wire.written == wire.out.len() && self.stage.get() == Stage::Open {
-            self.gather(wire);
-        }
-        let Some(stream) = &wire.stream else { return };
-        if wire.written < wire.out.len() {
-            if !wire.has_written {
-                wire.has_written = true;
-                self.lanes.link.first_byte.wrote(Moment::now());
-            }
-            self.active.set(self.lanes.local.tick.get());
-            match stream.send_now(&wire.out[wire.written..]) {
-                Ok(bytes) => wire.written += bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // What it said before it closed is still to come.
-                Err(_) => wire.is_deaf = true,
-            }
-        }
-        if wire.written < wire.out.len() {
-            self.wake();
-        } else if self.is_open() && !self.speakers.borrow().is_empty() {
-            self.soil();
-        }
-    }
-
-    /// Each speaker in turn hands over a bounded share of what it has ready.
-    fn gather(self: &Rc<Self>, wire: &mut Wire) {
-        wire.out.clear();
-        wire.written = 0;
-        let now = Moment::now();
-        let turns = self.speakers.borrow().len();
-        for _ in 0..turns {
-            if wire.out.len() >= OUT_BYTES_MAX {
-                break;
-            }
-            let Some(seat) = self.speakers.borrow_mut().pop_front() else { break };
-            seat.speaks.set(false);
-            let Some(session) = seat.session() else { continue };
-            let room = WINDOW.saturating_sub(seat.in_flight.get());
-            let handed = session.hand_over(&self.lanes, room, seat.waited.take(), now, &mut wire.out);
-            if handed > 0 {
-                seat.in_flight.set(seat.in_flight.get() + handed);
-                wire.in_flight.push_back(Place::of(seat, handed));
-            }
-        }
-        if self.policy.verify_alignment && !self.is_uncheckable.get() && !wire.out.is_empty() {
-            wire.check_alignment();
-        }
     }
 
     /// The epoch has passed: nothing more is written. What it has said by now was heard before.
@@ -351,21 +275,15 @@ impl Trunk {
         self.lanes.pool.forget(self);
         let places = std::mem::take(&mut self.wire.borrow_mut().in_flight);
         let speakers = std::mem::take(&mut *self.speakers.borrow_mut());
+        let busy = self.busy.take();
         for seat in places.into_iter().filter_map(Place::into_seat).chain(speakers) {
             seat.in_flight.set(0);
             if let Some(session) = seat.session() {
-                session.lost_trunk(&self.lanes, &seat);
+                session.lost_trunk(&self.lanes, &seat, busy.as_deref());
             }
         }
-    }
-}
-
-impl Wire {
-    /// Asks for a word that nobody else asks for.
-    fn check_alignment(&mut self) {
-        self.nonce = self.nonce.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let nonce = self.nonce;
-        self.out.extend_from_slice(format!("*2\r\n$4\r\nECHO\r\n${NONCE_DIGITS}\r\n{nonce:016x}\r\n").as_bytes());
-        self.in_flight.push_back(Place::check(nonce));
+        if let Some(words) = busy {
+            self.lanes.pool.tell_busy(&words);
+        }
     }
 }

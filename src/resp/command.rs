@@ -95,7 +95,8 @@ pub enum Kind {
     ScriptFlush,
     /// A cursor that is good on one server only, at this place among the arguments (the name is 0).
     Scan(u8),
-    /// One of these, in a place or in words in which it does not block, as far as mainstay can tell: inside a transaction, without BLOCK.
+    /// Request and reply, and nothing proves that it keeps nobody waiting: one of these inside a transaction, or what the server says may
+    /// block, and nothing more is known of.
     Tame,
     /// `WAIT`, `WAITAOF`: about the writes of this very connection.
     Wait,
@@ -103,6 +104,8 @@ pub enum Kind {
     Opaque,
     /// About the very connection that it comes over, so that it is asked on no shared one.
     Connection(Bond),
+    /// `SCRIPT KILL`, `CLIENT UNPAUSE` and such: about what keeps the server from answering, so that it must not stand behind that.
+    Oversight,
 }
 
 /// See [`Kind::Connection`].
@@ -128,8 +131,10 @@ pub enum Channels {
 /// Where a blocking command's timeout stands, and in which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeoutAt {
-    /// The last argument, in seconds, a decimal number: `BLPOP`, `BLMOVE`, `BZPOPMIN`...
+    /// The last argument, in seconds, a decimal number: `BLPOP`, `BZPOPMIN`...
     Last,
+    /// The same of what is popped and pushed elsewhere: `BLMOVE`, `BRPOPLPUSH`. Asked again it might move another element.
+    LastOfMove,
     /// The first argument, in seconds: `BLMPOP`, `BZMPOP`.
     First,
     /// Behind the word `BLOCK`, in milliseconds; without the word it does not block: `XREAD`, `XREADGROUP`.
@@ -178,13 +183,14 @@ impl Commands {
     /// What was declared, with what is written by hand laid over it.
     fn of(declared: &[Declared]) -> Self {
         let mut commands = BTreeMap::new();
-        for Declared { name, sub, says } in declared {
+        for Declared { name, sub, says, may_block } in declared {
             let fate = match says {
                 Says::Reads => Fate::Read,
                 Says::Writes => Fate::Write,
                 Says::Nothing => Fate::Unknown,
             };
-            commands.insert((name.as_str(), sub.as_str()), Command { fate, kind: Kind::Plain });
+            let kind = if *may_block { Kind::Tame } else { Kind::Plain };
+            commands.insert((name.as_str(), sub.as_str()), Command { fate, kind });
         }
         for line in BY_HAND {
             for name in line.names.split_ascii_whitespace() {
@@ -278,7 +284,7 @@ mod tests {
             ("evalsha_ro", None, Read, Script(super::Script::Digest)),
             ("script", Some("load"), Read, Kind::ScriptLoad),
             ("script", Some("FLUSH"), Write, Kind::ScriptFlush),
-            ("script", Some("kill"), Unknown, Plain),
+            ("script", Some("kill"), Unknown, Oversight),
             ("function", Some("load"), Write, Plain),
             ("function", Some("LIST"), Read, Plain),
             ("config", Some("get"), Read, Plain),
@@ -294,8 +300,10 @@ mod tests {
             ("WAITAOF", None, Write, Wait),
             ("blpop", None, Write, Blocking(TimeoutAt::Last)),
             ("bzmpop", None, Write, Blocking(TimeoutAt::First)),
+            ("blmove", None, Write, Blocking(TimeoutAt::LastOfMove)),
+            ("brpoplpush", None, Write, Blocking(TimeoutAt::LastOfMove)),
             // Meant for one server.
-            ("shutdown", None, Unknown, Plain),
+            ("shutdown", None, Unknown, Oversight),
             ("replicaof", None, Unknown, Plain),
             ("debug", Some("sleep"), Unknown, Plain),
             ("client", Some("unblock"), Unknown, Plain),
@@ -331,7 +339,7 @@ mod tests {
 
     #[test]
     fn every_shipped_command_is_found_in_either_case_and_no_other_name_is() {
-        for Declared { name, sub, says } in declared::shipped() {
+        for Declared { name, sub, says, .. } in declared::shipped() {
             let sub = Some(sub).filter(|sub| !sub.is_empty());
             let found = shipped(&name, sub.as_deref());
             assert_eq!(found, shipped(&name.to_uppercase(), sub.as_deref().map(str::to_uppercase).as_deref()), "{name} {sub:?}");

@@ -47,7 +47,7 @@ window = "5s"
 name = "suite"
 bind = "{listen}"
 group = "suite"
-mode = "{mode}"
+{mode}
 # The suite's own limit on connections is the server's (maxclients).
 max_connections = 1000
 """
@@ -150,7 +150,7 @@ class Mainstay:
 
 @contextlib.contextmanager
 def mainstay(binary, mode, backend, folder):
-    """mainstay before `backend`, with its primary elected."""
+    """mainstay before `backend`, with its primary elected; `mode`: what its listener is told beside its addresses."""
     listen, admin = free_address(), free_address()
     configuration = folder / "mainstay.toml"
     configuration.write_text(CONFIGURATION.format(admin=admin, server=backend, listen=listen, mode=mode).lstrip())

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a server's own test suite direct and through mainstay, several times each way, and compares test by test.
 
-    make conformance [SUITE=redis|valkey] [RUNS=3] [WAYS="direct tcp redis"] [UNITS="unit/multi ..."]
+    make conformance [SUITE=redis|valkey] [RUNS=3] [WAYS="direct tcp redis shared"] [UNITS="unit/multi ..."]
 
 Exit status: 0 every test does through mainstay what it does direct, or its difference is named in differences.toml;
 1 some test differs; 2 it could not be run.
@@ -27,7 +27,13 @@ import table
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "target/conformance"
-MODES = {"direct": None, "tcp": "tcp", "redis": "redis"}
+# What a listener is told for each way.
+WAYS = {
+    "direct": None,
+    "tcp": 'mode = "tcp"',
+    "redis": 'mode = "redis"',
+    "shared": 'mode = "redis"\nshared_connections = true',
+}
 # A single test of the suite takes up to half a minute on a busy machine; nothing for this long is a hang.
 PATIENCE_S = 150
 
@@ -36,7 +42,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--suite", choices=sources.SUITES, default="redis")
     parser.add_argument("--runs", type=int, default=3, help="how often each way")
-    parser.add_argument("--ways", default="direct tcp redis", help="what to run; what is left out is taken from the last time")
+    parser.add_argument("--ways", default="direct tcp redis shared", help="what to run; what is left out is taken from the last time")
     parser.add_argument("--units", default="", help="only these units of the suite")
     parser.add_argument("--tags", default="-slow -needs:debug", help="as the suite's own --tags")
     parser.add_argument("--mainstay", type=Path, default=ROOT / "target/release/mainstay")
@@ -46,8 +52,8 @@ def arguments():
     asked = parser.parse_args()
     asked.ways = asked.ways.split()
     asked.units = asked.units.split()
-    if strange := [way for way in asked.ways if way not in MODES]:
-        parser.error(f"no such way: {' '.join(strange)}; there are {', '.join(MODES)}")
+    if strange := [way for way in asked.ways if way not in WAYS]:
+        parser.error(f"no such way: {' '.join(strange)}; there are {', '.join(WAYS)}")
     if asked.runs < 1:
         parser.error("--runs: at least 1")
     return asked
@@ -64,8 +70,8 @@ def one_run(asked, binary, folder, way, units, left_out, output):
             place = Path(temporary) / "server"
             address = stack.enter_context(processes.server(binary, place))
             proxy = None
-            if MODES[way]:
-                proxy = stack.enter_context(processes.mainstay(asked.mainstay, MODES[way], address, Path(temporary)))
+            if WAYS[way]:
+                proxy = stack.enter_context(processes.mainstay(asked.mainstay, WAYS[way], address, Path(temporary)))
                 address = proxy.address
             processes.suite(folder, address, asked.tags, left, left_out, PATIENCE_S, output)
             if proxy:
@@ -135,7 +141,7 @@ def main():
     run_all(asked, binary, folder, units, exceptions, kept)
 
     ways, seconds = {}, {}
-    for way in MODES:
+    for way in WAYS:
         runs, took = load(kept, way)
         if runs:
             ways[way], seconds[way] = runs, took

@@ -37,19 +37,19 @@ impl World {
     }
 
     /// Two servers that change roles by FAILOVER.
-    pub fn planned(mode: &str, manners: Manners) -> Self {
+    pub fn planned(listener: &str, manners: Manners) -> Self {
         let servers = Redis::family(1);
-        let setup = Setup::of(&servers).listener(&format!("mode = \"{mode}\""));
+        let setup = Setup::of(&servers).listener(listener);
         let mainstay = setup.start_on(&servers[0]);
         Self::of(servers, None, Some(mainstay), manners)
     }
 
     /// Three servers that crash, and three Sentinels that see to it.
-    pub fn crashing(mode: &str, manners: Manners) -> Self {
+    pub fn crashing(listener: &str, manners: Manners) -> Self {
         let servers = Redis::family(2);
         let sentinels = Sentinels::start(3, 2, &servers[0], 2, 1000);
         // Longer than Sentinel's down-after, and its election.
-        let setup = Setup::of(&servers).listener(&format!("mode = \"{mode}\"")).hold("window = \"20s\"");
+        let setup = Setup::of(&servers).listener(listener).hold("window = \"20s\"");
         let mainstay = setup.expecting(&[DOWN, LOST, CONFLICT, LOADING]).start_on(&servers[0]);
         Self::of(servers, Some(sentinels), Some(mainstay), manners)
     }

@@ -125,6 +125,28 @@ fn a_blocked_client_goes_on_waiting_at_the_next_primary() {
     assert_eq!(worker.reply(PATIENCE).expect("the job").items()[1], Reply::bulk("one"));
 }
 
+#[test]
+fn a_client_that_waits_to_move_an_element_goes_on_after_a_planned_failover_and_is_closed_by_a_crash() {
+    let mut family = Redis::family(1);
+    let setup = redis_mode(&family).hold("window = \"20s\"").expecting(&[LOST, DOWN, CONFLICT, SILENT]);
+    let mainstay = setup.start_on(&family[0]);
+    let (mut popper, mut mover) = (mainstay.client(), mainstay.client());
+    send(&mut popper, &["BRPOP", "jobs", "60"]);
+    send(&mut mover, &["BLMOVE", "queue", "working", "RIGHT", "LEFT", "60"]);
+    wait_until(PATIENCE, "they are blocked", || family[0].info("blocked_clients") == "2");
+    family[0].failover_to(&family[1]);
+    mainstay.wait_for_primary(&family[1].address());
+    wait_until(PATIENCE, "they are blocked there", || family[1].info("blocked_clients") == "2");
+    family[0].wait_for_link();
+    family[1].kill9();
+    assert_ne!(mover.end(PATIENCE), Gone::Silent, "the element may stand in the other list already");
+    family[0].promote();
+    mainstay.wait_for_primary(&family[0].address());
+    wait_until(PATIENCE, "one is blocked there", || family[0].info("blocked_clients") == "1");
+    mainstay.client().must(&["LPUSH", "jobs", "one"]);
+    assert_eq!(popper.reply(PATIENCE).expect("the job").items()[1], Reply::bulk("one"));
+}
+
 /// The one that a client is blocked at lives on and does not know that it was replaced.
 #[test]
 fn a_blocked_client_is_taken_from_a_primary_that_lives_on_beside_its_successor() {

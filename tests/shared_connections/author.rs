@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::asks::{Ask, Check, Step, WHOLE};
+use super::multitude::Manners;
 use super::wire::Value;
 use crate::harness::Chance;
 
@@ -98,15 +99,16 @@ pub struct Author {
     pub(super) name: Option<String>,
     pub(super) own: HashMap<(&'static str, usize), Own>,
     pub(super) common: Rc<Common>,
+    cautious: bool,
     written: u64,
 }
 
 impl Author {
     /// For one session.
-    pub fn new(id: u64, seed: u64, common: Rc<Common>) -> Self {
-        let chance = Chance::new(seed ^ (id + 1) << 20);
+    pub fn new(id: u64, manners: Manners, common: Rc<Common>) -> Self {
+        let chance = Chance::new(manners.seed ^ (id + 1) << 20);
         let (user, own) = (User::Open, HashMap::new());
-        Self { id, resp3: false, chance, user, db: 0, name: None, own, common, written: 0 }
+        Self { id, resp3: false, chance, user, db: 0, name: None, own, common, cautious: manners.cautious, written: 0 }
     }
 
     /// One request that needs no others and does not change what the connection is.
@@ -122,6 +124,7 @@ impl Author {
             56..60 => self.hgetall(),
             60..64 => self.rpush(),
             64..68 => self.lrange(),
+            68..75 | 90..92 if self.cautious => self.echo(),
             68..72 => self.eval(),
             72..75 => self.eval_error(),
             75..78 => self.wrong_type(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::multitude::{Manners, Multitude, Outcome, USERS, furnish};
 use super::wire::{encode, parse};
 use crate::harness::{Redis, ms};
-use crate::{without_fault, work};
+use crate::{kept_rightly, told_rightly, work};
 
 /// What the relay does wrong, with every so manieth reply or request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +151,9 @@ fn through_relay(wrong: Wrong) -> (Outcome, Redis) {
     let server = Redis::start(USERS);
     furnish(&server);
     let address = Relay::start(wrong, &server);
-    let manners = Manners { sessions: 30, seed: 1, think_ms: 20, leaves: false, rough: false };
+    let manners = Manners { sessions: 30, seed: 1, think_ms: 20, leaves: false, rough: false, cautious: false };
     let multitude = Multitude::start(&address, manners);
-    work(&multitude, if wrong == Wrong::Nothing { ms(1000) } else { ms(10_000) }, || {});
+    work(&multitude, if wrong == Wrong::Nothing { ms(1000) } else { ms(10_000) }, || false);
     (multitude.end(), server)
 }
 
@@ -161,7 +161,8 @@ fn through_relay(wrong: Wrong) -> (Outcome, Redis) {
 fn a_relay_that_does_nothing_wrong_is_found_to_be_without_fault() {
     let _alone = crate::alone();
     let (outcome, server) = through_relay(Wrong::Nothing);
-    without_fault(&outcome, &server);
+    told_rightly(&outcome);
+    kept_rightly(&outcome, &server);
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct Manners {
     pub leaves: bool,
     /// Upstreams are lost: a session may be closed while the fate of a request is unknown.
     pub rough: bool,
+    /// Nothing is asked that a demoted server still executes although it might write, such as a script that does not: nobody can know what
+    /// came of that, and the session would be closed.
+    pub cautious: bool,
 }
 
 /// Users as the servers are to know them.
@@ -185,7 +188,7 @@ impl Hall {
             return;
         };
         let _ = socket.set_nodelay(true);
-        let author = Author::new(id, self.manners.seed, self.common.clone());
+        let author = Author::new(id, self.manners, self.common.clone());
         let mut session = Session::new(author, socket, self.manners, now);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(session.socket(), Token(place), interest).expect("a fresh socket");

@@ -216,7 +216,7 @@ fn what_is_asked_of_a_connection_pins_for_as_long_as_it_is_asked() {
 }
 
 #[test]
-fn who_knows_its_connection_or_listens_to_everybody_keeps_one_for_good() {
+fn who_knows_its_connection_waits_for_replicas_or_listens_to_everybody_keeps_one_for_good() {
     let _alone = crate::alone();
     let server = Redis::start(&[]);
     let mainstay = shared(&server);
@@ -233,6 +233,7 @@ fn who_knows_its_connection_or_listens_to_everybody_keeps_one_for_good() {
     let Value::Int(id) = id else { panic!("no number") };
     assert!(info.starts_with(&format!("id={id} ")), "{info}");
 
+    // What it writes from now on goes where the next WAIT can be answered.
     let mut waiter = connect(&mainstay);
     must(&mut waiter, &["WAIT", "0", "0"]);
     pinned(&mainstay, "wait", 1.0);

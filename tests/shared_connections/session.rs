@@ -140,8 +140,11 @@ impl Session {
         self.say(now)
     }
 
-    /// The next step, when its time has come.
+    /// The next step, when its time has come. After QUIT none does.
     fn begin(&mut self, now: Instant) {
+        if self.leave == Leave::Quit {
+            return;
+        }
         if self.plan.is_empty() {
             self.plan = self.author.next().into();
             let think = self.author.chance.below(self.manners.think_ms.max(1));

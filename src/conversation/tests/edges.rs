@@ -234,6 +234,29 @@ fn a_login_may_be_as_large_as_redis_takes_it_and_no_larger() {
     assert_eq!((talk.hears().as_str(), talk.sends().as_str()), (too_large, "PING"));
 }
 
+#[test]
+fn a_script_that_another_session_named_by_digest_is_loaded_before_the_first_transaction_elsewhere() {
+    let mut talk = Talk::attached();
+    let digest = sha1_smol::Sha1::from("return.1").digest().to_string();
+    talk.say(&format!("EVAL return.2 0; SCRIPT LOAD return.1; EVALSHA {digest} 0"));
+    talk.sends();
+    talk.answers(&format!(":2\r\n$40\r\n{digest}\r\n$40\r\n{digest}\r\n:1\r\n"));
+    let mut other = Talk::attached();
+    other.scripts = std::mem::take(&mut talk.scripts);
+    assert_eq!(other.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    other.say("GET a");
+    other.move_on();
+    assert_eq!(other.sends(), "GET a");
+    other.answers("$1\r\n1\r\n");
+    let transaction = format!("MULTI; EVALSHA {digest} 0; EXEC");
+    other.say(&transaction);
+    assert_eq!(other.sends(), format!("SCRIPT LOAD return.1; {transaction}"));
+    other.answers(&format!("$40\r\n{digest}\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"));
+    other.hears();
+    other.say(&transaction);
+    assert_eq!(other.sends(), transaction);
+}
+
 /// In a transaction: each is kept until EXEC.
 fn queues(talk: &mut Talk, command: &str) {
     talk.say(command);
@@ -262,4 +285,23 @@ fn what_changes_with_a_transaction_is_kept_within_bounds() {
     assert_eq!(close.fault, Fault::Client);
     assert!(talk.hears().ends_with("-ERR mainstay: this transaction changes too much of its connection to be kept\r\n"));
     assert!(talk.conversation.is_over());
+}
+
+#[test]
+fn what_failed_inside_a_transaction_is_not_replayed() {
+    let mut talk = Talk::attached();
+    talk.say("SELECT 1; MULTI; CLIENT SETNAME worker; GET a; SELECT 99; EXEC");
+    talk.sends();
+    talk.answers("+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n");
+    talk.hears();
+    let executed = "*3\r\n+OK\r\n*2\r\n-x\r\n$1\r\n1\r\n-ERR DB index is out of range\r\n";
+    talk.answers(executed);
+    assert_eq!(talk.hears(), executed);
+    talk.say("MULTI; SELECT 2; SELECT 99; EXEC");
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n!9\r\nERR index\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.say("GET b");
+    talk.move_on();
+    assert_eq!(talk.sends(), "CLIENT SETNAME worker; SELECT 2");
 }

@@ -282,3 +282,54 @@ fn reset_needs_no_primary_when_the_window_ends() {
     talk.move_on();
     assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("GET b", "+RESET\r\n-MASTERDOWN mainstay: none\r\n"));
 }
+
+#[test]
+fn what_was_refused_for_a_while_is_not_asked_again_behind_a_later_write_that_was_executed() {
+    const NOREPLICAS: &str = "-NOREPLICAS Not enough good replicas to write.\r\n";
+    let mut talk = Talk::attached();
+    talk.say("GET z; SET a 1; GET a; SELECT 2; SET a 2; GET a; SET b 1; PUBLISH c m");
+    talk.sends();
+    talk.answers(&format!("$1\r\nz\r\n{NOREPLICAS}$1\r\n0\r\n+OK\r\n+OK\r\n$1\r\n2\r\n{READONLY}:0\r\n"));
+    assert_eq!(talk.hears(), "$1\r\nz\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    assert_eq!(talk.hears(), NOREPLICAS, "SET a 1 would come behind SET a 2");
+    talk.move_on();
+    assert_eq!(talk.sends(), "GET a; SELECT 2; GET a; SET b 1");
+    talk.answers("$1\r\n0\r\n+OK\r\n$1\r\n2\r\n+OK\r\n");
+    assert_eq!(talk.hears(), "$1\r\n0\r\n+OK\r\n+OK\r\n$1\r\n2\r\n+OK\r\n:0\r\n");
+    for (refusal, asked_again) in [(NOREPLICAS, "SET a 1"), (READONLY, "SET a 1"), ("-LOADING x\r\n", "SET a 1")] {
+        let mut talk = Talk::attached();
+        talk.say("SET a 1; PUBLISH c m");
+        talk.sends();
+        talk.answers(&format!("{refusal}:0\r\n"));
+        assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+        talk.move_on();
+        assert_eq!(talk.sends(), asked_again, "a message leaves nothing behind");
+    }
+}
+
+#[test]
+fn a_transaction_that_was_refused_for_a_while_is_not_asked_again_behind_a_later_one_that_was_executed() {
+    let aborted = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    let mut talk = Talk::attached();
+    talk.say("SET z 1; MULTI; GET a; SET a 1; EXEC; MULTI; SET a 2; EXEC");
+    talk.sends();
+    talk.answers(&format!("-NOREPLICAS no\r\n+OK\r\n+QUEUED\r\n-NOREPLICAS no\r\n{aborted}"));
+    talk.answers("+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    let first = format!("-NOREPLICAS no\r\n+OK\r\n+QUEUED\r\n-NOREPLICAS no\r\n{aborted}");
+    assert_eq!(talk.hears(), format!("{first}+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n"));
+    let mut talk = Talk::attached();
+    talk.say("MULTI; SET a 1");
+    talk.sends();
+    talk.answers("+OK\r\n+QUEUED\r\n");
+    talk.hears();
+    let refused = "-EXECABORT Transaction discarded because of: NOREPLICAS no\r\n";
+    talk.say("EXEC; SET a 2; GET a");
+    talk.sends();
+    talk.answers(&format!("{refused}+OK\r\n$1\r\n2\r\n"));
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    assert_eq!(talk.hears(), format!("{refused}+OK\r\n"));
+    talk.move_on();
+    assert_eq!(talk.sends(), "GET a");
+}

@@ -135,6 +135,43 @@ fn a_protocol_error_in_the_middle_of_a_large_request_is_told_too() {
 }
 
 #[test]
+fn what_pops_is_asked_again_whatever_became_of_it_and_what_moves_only_where_it_was_ended() {
+    let unblocked = "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n";
+    for command in ["BLPOP q 0", "BRPOP q 0", "BZPOPMIN q 0", "BLMPOP 0 1 q LEFT", "XREADGROUP GROUP g c BLOCK 0 STREAMS s >"] {
+        let mut talk = Talk::attached();
+        talk.say(command);
+        talk.sends();
+        talk.answers(":7\r\n");
+        talk.lost().expect("another element does as well");
+        talk.move_on();
+        assert_eq!(talk.sends(), "CLIENT ID");
+        talk.answers(":8\r\n");
+        assert_eq!(talk.sends(), command);
+    }
+    for command in ["BLMOVE a b LEFT RIGHT 0", "BRPOPLPUSH a b 0"] {
+        let mut talk = Talk::attached();
+        talk.say(command);
+        talk.sends();
+        talk.answers(":7\r\n");
+        assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drain));
+        assert_eq!(talk.answers(unblocked), Next::DropUpstream(None));
+        talk.move_on();
+        talk.sends();
+        talk.answers(":8\r\n");
+        assert_eq!(talk.sends(), command, "it was ended and moved nothing");
+        let close = talk.withdraw(Departure::Gone).expect_err("an element may have been moved already");
+        assert!(close.why.contains("nobody can know whether"), "{}", close.why);
+    }
+    let mut talk = Talk::attached();
+    talk.say("BLMOVE a b LEFT RIGHT 0");
+    talk.sends();
+    talk.answers(":7\r\n");
+    assert_eq!(talk.withdraw(Departure::Replaced), Ok(Withdrawn::Drain));
+    let moved = talk.turn(|conversation, turn| conversation.upstream_said(b"$1\r\nx\r\n", turn));
+    assert!(moved.expect_err("moved where it is lost").why.contains("may be lost"));
+}
+
+#[test]
 fn what_is_blocked_outlives_any_number_of_primaries() {
     let mut talk = Talk::attached();
     talk.say("BRPOP q 0");

@@ -1,5 +1,6 @@
 //! What may travel over an upstream that others use as well, what may not, and how a session goes from one kind to the other.
 
+mod busy;
 mod journeys;
 mod large;
 mod same;

@@ -47,6 +47,8 @@ impl Dialogue {
     pub(super) fn give_up_upstream(&mut self) -> Option<Lived> {
         let upstream = std::mem::replace(&mut self.upstream, Upstream::None);
         let lived = match &upstream {
+            // One that another session has used was not connected: it tells nothing of the primary.
+            Upstream::Live(Live { is_used: true, settled: false, .. }) => None,
             Upstream::Live(Live { epoch, since, settled, .. }) => Some(Lived { epoch: *epoch, since: *since, settled: *settled }),
             _ => None,
         };

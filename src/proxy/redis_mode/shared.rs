@@ -54,7 +54,9 @@ impl Dialogue {
         if !self.conversation.has_unsent() || boarded.draining.is_some() || !self.owed.is_clear() {
             return false;
         }
-        if boarded.trunk.is_congested() && boarded.seat.in_flight.get() == 0 {
+        let Boarded { trunk, seat, .. } = boarded;
+        let goes = || trunk.is_congested() || trunk.is_silent() && present.lanes.pool.has_livelier(trunk);
+        if seat.in_flight.get() == 0 && goes() {
             self.get_off(present);
             return true;
         }
@@ -74,7 +76,7 @@ impl Dialogue {
         if self.ending.is_some() || !self.owed.is_clear() || !matches!(self.upstream, Upstream::Shared(_)) {
             return (0, false);
         }
-        if self.has_waited && self.client.peer_has_closed() {
+        if (self.has_waited || present.lanes.local.is_wary(present.now())) && self.client.peer_has_closed() {
             // What was held back is executed for nobody.
             self.ending = Some(CloseReason::Client);
             self.upstream = Upstream::None;
@@ -95,7 +97,7 @@ impl Dialogue {
         let mut broken = None;
         let next = self.tell(present, frames.chunk, |conversation, turn| {
             loop {
-                match frames.next() {
+                match frames.cut() {
                     Ok(Some(frame)) => match conversation.upstream_replied(frame, turn) {
                         Ok(Next::Continue) => {}
                         other => return other,
@@ -164,12 +166,26 @@ impl Dialogue {
         }
     }
 
-    /// The trunk has ended. True where that was this session's.
-    pub fn lost_trunk(&mut self, present: &Present<'_>, seat: &Rc<Seat>) -> bool {
+    /// The trunk has ended; `busy`: because the server was busy with a script, in these words. True where that was this session's.
+    pub fn lost_trunk(&mut self, present: &Present<'_>, seat: &Rc<Seat>, busy: Option<&str>) -> bool {
         let concerned = self.sits_on(seat);
-        if concerned {
+        if concerned && !(busy.is_some() && self.step_over(present, seat, busy)) {
             self.lose_upstream(present);
         }
         concerned
+    }
+
+    /// The trunk says nothing while the server answers others: what it has asked there is asked elsewhere, or answered with what the
+    /// server says to everybody (`busy`). True where that can be done.
+    pub fn step_over(&mut self, present: &Present<'_>, seat: &Rc<Seat>, busy: Option<&str>) -> bool {
+        let draining = matches!(&self.upstream, Upstream::Shared(boarded) if boarded.draining.is_some());
+        if !self.sits_on(seat) || draining || !self.conversation.may_step_over() {
+            return false;
+        }
+        self.get_off(present);
+        if let Some(words) = busy {
+            self.tell(present, &[], |conversation, turn| conversation.told_busy(words, turn));
+        }
+        true
     }
 }

@@ -16,7 +16,7 @@ use crate::proxy::session::Verdict;
 use crate::proxy::tally::{OwnUpstream, Pinned};
 use crate::proxy::transport::Stream;
 use crate::proxy::trunk::Spare;
-use crate::route::{Epoch, Moment};
+use crate::route::{Epoch, Moment, Passage};
 
 /// A connect slot is kept until what was held is answered, or for this long, so that a new primary is not flattened by all that was held.
 const SLOT_FOR: Duration = Duration::from_secs(1);
@@ -125,7 +125,7 @@ impl Dialogue {
     pub(super) fn attend(&mut self, cx: &mut Context<'_>, present: &Present<'_>) -> Result<(), End> {
         loop {
             let goes_on = match &mut self.upstream {
-                Upstream::None => self.conversation.need() != Need::Nothing && !self.pauses(present) && self.seek(present)?,
+                Upstream::None => !self.pauses(present) && self.conversation.need() != Need::Nothing && self.seek(present)?,
                 Upstream::Parked => self.hear_verdict(present)?,
                 Upstream::Connecting(connecting) => match connecting.future.as_mut().poll(cx) {
                     Poll::Pending => false,
@@ -162,7 +162,10 @@ impl Dialogue {
     fn seek(&mut self, present: &Present<'_>) -> Result<bool, End> {
         let (lanes, session) = (present.lanes, present.session);
         session.waits_since(session.waiting_since().or_else(|| Some(present.now())));
-        match lanes.admit(session.waiting_since()) {
+        // One that only goes from one upstream to another is no newcomer.
+        let moves =
+            session_shares(present) && self.conversation.attached_in() == Some(lanes.link.fence.epoch()) && lanes.readmits();
+        match if moves { Admission::Attach } else { lanes.admit(session.waiting_since()) } {
             Admission::Attach => {
                 self.begin(present);
                 Ok(true)
@@ -267,22 +270,17 @@ impl Dialogue {
         let flags = (false, false, false);
         let (settled, has_written, is_deaf) = flags;
         self.upstream = Upstream::Live(Live { stream, epoch, counted, slot, since, is_used, settled, has_written, is_deaf });
-        self.tell(
-            present,
-            &[],
-            |conversation, turn| {
-                if is_used { conversation.attach_used(epoch, turn) } else { conversation.attach(epoch, turn) }
-            },
-        );
+        self.tell(present, &[], |conversation, turn| conversation.attach(epoch, turn));
     }
 
     /// Its own connection is not needed any more.
     fn give_back(&mut self, present: &Present<'_>) {
-        self.tell(present, &[], Conversation::leave);
+        let may_be_used = self.tell(present, &[], Conversation::leave);
         (self.doubt, self.waits_for_fence) = (None, false);
         if let Upstream::Live(live) = std::mem::replace(&mut self.upstream, Upstream::None) {
             let tick = present.lanes.local.tick.get();
-            if !live.is_deaf {
+            let passage = present.lanes.link.fence.passage(live.epoch, present.now().as_micros());
+            if may_be_used && !live.is_deaf && passage == Passage::Open {
                 present.lanes.pool.give_back(live.stream, live.epoch, live.counted, tick);
             }
         }

@@ -1,6 +1,7 @@
 //! What a worker has open to the primary of one group beyond what its sessions own: trunks, and connections that were given back.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,17 +23,20 @@ const IDLE_TICKS: u32 = 300;
 /// What the primary refused is not tried again sooner.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 
+/// Wipes out what a session leaves on a connection.
+const RESET: &[u8] = b"*1\r\n$5\r\nRESET\r\n";
+
 /// See the module.
 #[derive(Default)]
 pub struct Pool {
-    trunks: RefCell<Vec<Rc<Trunk>>>,
+    pub(super) trunks: RefCell<Vec<Rc<Trunk>>>,
     spares: RefCell<Vec<Spare>>,
     refused: RefCell<Vec<(ConnectionKey, Moment)>>,
     /// The primary does not wipe out what a session leaves on a connection: none is used twice.
     distrusts: Cell<bool>,
 }
 
-/// A connection that a session has given back. Nothing is in flight on it; what the session told it is still there.
+/// A connection that a session has given back. Nothing is in flight on it but the request to forget that session.
 pub struct Spare {
     /// It is open.
     pub stream: Stream,
@@ -56,9 +60,12 @@ impl Pool {
             same && trunk.epoch == epoch && matches!(trunk.stage.get(), Stage::Opening | Stage::Open)
         };
         let mut trunks = self.trunks.borrow_mut();
-        let of_this_kind: Vec<Rc<Trunk>> = trunks.iter().filter(fits).cloned().collect();
-        if let Some(trunk) = of_this_kind.iter().find(|trunk| !trunk.is_congested()) {
-            return Some(trunk.clone());
+        let of_this_kind: Vec<&Rc<Trunk>> = trunks.iter().filter(fits).collect();
+        let free = || of_this_kind.iter().filter(|trunk| !trunk.is_congested());
+        // Where one is silent it is mostly the server that is slow, to everybody: one more shows whether it is, and no more than that.
+        let silent = free().next().filter(|_| of_this_kind.len() > 1);
+        if let Some(trunk) = free().find(|trunk| !trunk.is_silent()).or(silent) {
+            return Some(Rc::clone(trunk));
         }
         if of_this_kind.len() >= TRUNKS_MAX {
             return None;
@@ -66,6 +73,12 @@ impl Pool {
         let trunk = Trunk::open(lanes, policy, key, epoch, endpoint);
         trunks.push(trunk.clone());
         Some(trunk)
+    }
+
+    /// Another trunk is as good as this one, and is not silent.
+    pub fn has_livelier(&self, than: &Trunk) -> bool {
+        let same = |other: &Rc<Trunk>| other.policy.listener.name == than.policy.listener.name && other.key == than.key;
+        self.trunks.borrow().iter().any(|other| same(other) && other.is_open() && !other.is_congested() && !other.is_silent())
     }
 
     /// The primary has refused connections with this key a moment ago.
@@ -89,31 +102,35 @@ impl Pool {
         self.trunks.borrow_mut().retain(|other| !Rc::ptr_eq(other, trunk));
     }
 
-    /// A session needs this connection no longer.
+    /// A session needs this connection no longer. The fence was asked.
     pub fn give_back(&self, stream: Stream, epoch: Epoch, counted: OwnUpstream, tick: u32) {
         let mut spares = self.spares.borrow_mut();
-        if spares.len() < SPARES_MAX && !self.distrusts.get() {
+        let has_room = spares.len() < SPARES_MAX && !self.distrusts.get();
+        // At once: who it was, and its name, must not stand in the server's list of clients when the session has gone.
+        if has_room && stream.send_now(RESET).is_ok_and(|taken| taken == RESET.len()) {
             spares.push(Spare { stream, epoch, counted, tick });
         }
     }
 
-    /// A connection to the primary of this epoch that somebody has given back.
+    /// A connection to the primary of this epoch that somebody has given back, and that is as new.
     pub fn take_spare(&self, epoch: Epoch) -> Option<Spare> {
         let mut spares = self.spares.borrow_mut();
-        while let Some(spare) = spares.pop() {
-            // Anything that has come, or its end, makes it useless.
-            let silent = spare.stream.receive_now(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
-            if spare.epoch == epoch && silent {
-                return Some(spare);
+        for index in (0..spares.len()).rev() {
+            let mut said = [0; 32];
+            match spares[index].stream.receive_now(&mut said) {
+                Ok(length) if said[..length] == *b"+RESET\r\n" && spares[index].epoch == epoch => {
+                    return Some(spares.swap_remove(index));
+                }
+                Ok(length) => {
+                    // It does not wipe out what a session leaves on a connection: none is used twice.
+                    self.distrusts.set(self.distrusts.get() || said[..length].starts_with(b"-"));
+                    spares.swap_remove(index);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => drop(spares.swap_remove(index)),
             }
         }
         None
-    }
-
-    /// One that was given back could not be wiped.
-    pub fn distrust(&self) {
-        self.distrusts.set(true);
-        self.spares.borrow_mut().clear();
     }
 
     /// The epoch has passed: what its primary had said by now is passed on, and nothing more is written to it.
@@ -128,7 +145,7 @@ impl Pool {
         }
     }
 
-    /// There is something that may have to be closed.
+    /// There is nothing that may have to be closed.
     pub fn is_empty(&self) -> bool {
         self.trunks.borrow().is_empty() && self.spares.borrow().is_empty()
     }
@@ -145,6 +162,12 @@ impl Pool {
         self.spares.borrow_mut().retain(|spare| tick.wrapping_sub(spare.tick) <= IDLE_TICKS);
         let idle: Vec<Rc<Trunk>> = self.trunks.borrow().iter().filter(|trunk| trunk.is_idle(IDLE_TICKS)).cloned().collect();
         idle.iter().for_each(|trunk| trunk.cut());
+    }
+
+    /// Passes on what primaries have said.
+    pub fn hear_out(&self) {
+        let trunks = self.trunks.borrow().clone();
+        trunks.iter().for_each(|trunk| trunk.hear_out());
     }
 
     /// Ends everything.

@@ -60,7 +60,7 @@ pub struct Frames<'a> {
 impl<'a> Frames<'a> {
     /// The next that is there in whole.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<&'a [u8]>, Why> {
+    pub fn cut(&mut self) -> Result<Option<&'a [u8]>, Why> {
         while self.left > 0 && self.at < self.chunk.len() {
             let rest = &self.chunk[self.at..];
             match self.scanner.scan(rest).map_err(|_| "the primary does not speak RESP")? {
@@ -100,6 +100,9 @@ impl Trunk {
             self.active.set(self.lanes.local.tick.get());
             self.has_heard.set(true);
             if let Err(why) = self.hear(wire, &scratch[..read]) {
+                if self.busy.borrow().is_some() {
+                    return Poll::Ready(None);
+                }
                 let (group, listener) = (&self.lanes.link, &self.policy.listener);
                 self.lanes.remarks.dropped(group, listener, why, Moment::now());
                 return Poll::Ready(None);
@@ -116,7 +119,11 @@ impl Trunk {
             let wire = &mut *self.wire.borrow_mut();
             let Some(read) = wire.stream.as_ref().and_then(|stream| stream.receive_now(scratch).ok()) else { return };
             if read == 0 || self.hear(wire, &scratch[..read]).is_err() {
+                if let Some(stream) = wire.stream.take() {
+                    stream.abort();
+                }
                 self.stage.set(Stage::Over);
+                self.wake();
                 return;
             }
         }
@@ -143,12 +150,12 @@ impl Trunk {
             match &place.owner {
                 Owner::Seat(seat) => self.deliver(seat, &mut frames, now)?,
                 Owner::Opening => {
-                    while let Some(frame) = frames.next()? {
+                    while let Some(frame) = frames.cut()? {
                         self.opened(frame)?;
                     }
                 }
                 Owner::Check(nonce) => {
-                    while let Some(frame) = frames.next()? {
+                    while let Some(frame) = frames.cut()? {
                         self.check(*nonce, frame)?;
                     }
                 }
@@ -160,6 +167,7 @@ impl Trunk {
                 wire.reading.begin(&chunk[from..]);
             }
         }
+        self.was_heard(!wire.in_flight.is_empty());
         if wire.in_flight.is_empty() && self.stage.get() == Stage::Retiring {
             self.stage.set(Stage::Over);
             self.wake();
@@ -189,7 +197,7 @@ impl Trunk {
             session.hear_trunk(&self.lanes, seat, frames, now)?;
         }
         // What nobody wants any more.
-        while frames.next()?.is_some() {}
+        while frames.cut()?.is_some() {}
         Ok(())
     }
 
@@ -198,7 +206,9 @@ impl Trunk {
         if frame[0] != b'-' {
             return Ok(());
         }
-        if reply::hint(frame).is_some() {
+        if let Some(words) = frame.strip_prefix(b"-").filter(|words| words.starts_with(b"BUSY ")) {
+            *self.busy.borrow_mut() = Some(String::from_utf8_lossy(words).into_owned());
+        } else if reply::hint(frame).is_some() {
             self.lanes.could_not_connect(self.epoch);
         } else {
             self.lanes.pool.refuse(&self.key);

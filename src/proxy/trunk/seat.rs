@@ -25,6 +25,12 @@ impl Seat {
         Rc::new(Self { session, left, in_flight: Cell::new(0), speaks, waited })
     }
 
+    /// Nobody's: what comes for it is dropped.
+    pub fn vacant() -> Rc<Self> {
+        let (left, waited, speaks) = (Cell::new(true), Cell::new(false), Cell::new(false));
+        Rc::new(Self { session: Weak::new(), left, in_flight: Cell::new(0), waited, speaks })
+    }
+
     /// Who sits here.
     #[inline]
     pub fn session(&self) -> Option<Rc<Session>> {
@@ -68,6 +74,14 @@ impl Place {
     /// Of a check of the alignment.
     pub fn check(nonce: u64) -> Self {
         Self { owner: Owner::Check(nonce), replies: 1 }
+    }
+
+    /// The same without taking it.
+    pub fn seat(&self) -> Option<&Rc<Seat>> {
+        match &self.owner {
+            Owner::Seat(seat) => Some(seat),
+            Owner::Opening | Owner::Check(_) => None,
+        }
     }
 
     /// Whose it is, if it is a session's.

@@ -54,7 +54,8 @@ pub const BY_HAND: &[Line] = &[
     line("sync psync replconf", Unknown, Kind::Opaque, "a replica's link to this very server"),
     line("script|debug", Unknown, Kind::Opaque, "the next EVAL becomes a debugger's session, which is no request and reply"),
     // Blocking: no flag tells where the timeout stands. They take what they waited for.
-    line("blpop brpop blmove brpoplpush bzpopmin bzpopmax", Write, Kind::Blocking(TimeoutAt::Last), "pops; the timeout is last"),
+    line("blpop brpop bzpopmin bzpopmax", Write, Kind::Blocking(TimeoutAt::Last), "pops; the timeout is last"),
+    line("blmove brpoplpush", Write, Kind::Blocking(TimeoutAt::LastOfMove), "writes what it popped into another list"),
     line(
         "blmpop bzmpop",
         Write,
@@ -74,9 +75,15 @@ pub const BY_HAND: &[Line] = &[
     line("script|load", Read, Kind::ScriptLoad, "a script is stored under its own digest: the second time changes nothing"),
     line("script|flush", Write, Kind::ScriptFlush, "a second flush would take away what was loaded after the first"),
     line("script|exists script|show script|help", Read, Plain, "only tells"),
-    line("function|dump function|list function|stats function|help", Read, Plain, "only tells"),
+    line("function|dump function|list function|help", Read, Plain, "only tells"),
+    line("function|stats", Read, Kind::Oversight, "tells which function runs, and is answered while it does"),
     line("function|load function|delete function|flush function|restore", Write, Plain, "changes the library"),
-    line("script|kill function|kill", Unknown, Plain, "ends whatever runs on this very server: at the next one it is another's"),
+    line(
+        "script|kill function|kill",
+        Unknown,
+        Kind::Oversight,
+        "ends whatever runs on this very server: at the next it is another's",
+    ),
     // Cursors.
     line("scan clusterscan", Read, Kind::Scan(1), "its cursor is a place in the table of one server"),
     line("sscan hscan zscan", Read, Kind::Scan(2), "its cursor is a place in the table of one server"),
@@ -113,10 +120,17 @@ pub const BY_HAND: &[Line] = &[
     line("acl|log", Write, Plain, "tells, but with RESET forgets, and only an argument tells which"),
     line("slowlog|reset commandlog|reset latency|reset memory|purge", Write, Plain, "forgets something of the server's"),
     line("save bgsave bgrewriteaof", Write, Plain, "writes to the server's disk"),
-    line("client|pause client|unpause", Write, Plain, "stops every client of the server, from now on for a while"),
+    line("client|pause", Write, Plain, "stops every client of the server, from now on for a while"),
+    line(
+        "client|unpause",
+        Write,
+        Kind::Oversight,
+        "lets every client of the server go on, and must not stand behind one that waits",
+    ),
     line("pfselftest", Write, Plain, "a test of the server itself that keeps it busy"),
     // They are meant for one server. The next one is another: there the same words do another thing.
-    line("shutdown failover replicaof slaveof debug", Unknown, Plain, "meant for this very server"),
+    line("failover replicaof slaveof debug", Unknown, Plain, "meant for this very server"),
+    line("shutdown", Unknown, Kind::Oversight, "meant for this very server, also while a script keeps it busy"),
     line("client|kill client|unblock", Unknown, Plain, "an id or an address is another client at the next server"),
     line("module|load module|loadex module|unload", Unknown, Plain, "loads code into this very server"),
     line(

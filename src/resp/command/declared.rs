@@ -21,6 +21,8 @@ pub struct Declared {
     pub sub: String,
     /// What it does.
     pub says: Says,
+    /// It may keep its connection waiting, or nobody knows what it does there: it blocks, or comes with a module.
+    pub may_block: bool,
 }
 
 /// See [`Declared`].
@@ -70,12 +72,12 @@ pub fn of_reply(reply: &OwnedFrame) -> Result<Vec<Declared>, &'static str> {
     for entry in entries {
         let Some(fields) = Fields::of(entry) else { return Err("an entry of it has no name or no flags") };
         let name = fields.name.clone();
-        all.push(declared(&name, fields.says()));
+        all.push(Declared { may_block: fields.may_block(), ..declared(&name, fields.says()) });
         has_subcommands |= fields.subcommands.is_some();
         for sub in fields.subcommands.unwrap_or_default() {
             let Some(fields) = Fields::of(sub) else { return Err("a subcommand in it has no name or no flags") };
             let full = if fields.name.contains('|') { fields.name.clone() } else { format!("{name}|{}", fields.name) };
-            all.push(declared(&full, fields.says()));
+            all.push(Declared { may_block: fields.may_block(), ..declared(&full, fields.says()) });
         }
         if all.len() > NAMES_MAX {
             return Err("it lists more commands than any server has");
@@ -107,7 +109,7 @@ fn complete_old(all: &mut Vec<Declared>) {
 fn declared(name: &str, says: Says) -> Declared {
     let name = name.to_ascii_lowercase();
     let (name, sub) = name.split_once('|').unwrap_or((&name, ""));
-    Declared { name: name.to_owned(), sub: sub.to_owned(), says }
+    Declared { name: name.to_owned(), sub: sub.to_owned(), says, may_block: false }
 }
 
 /// One entry: name, arity, flags, first key, last key, step; from Redis 6 the ACL categories; from Redis 7 tips, key specifications
@@ -132,6 +134,10 @@ impl<'a> Fields<'a> {
 
     fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|one| text(one) == Some(flag))
+    }
+
+    fn may_block(&self) -> bool {
+        self.has("blocking") || self.has("module") || self.has("pubsub")
     }
 
     fn says(&self) -> Says {

@@ -12,6 +12,7 @@ pub enum Ask {
     Incr,
     Push,
     Pop,
+    Move,
     Publish,
     Multi,
     Exec,
@@ -47,6 +48,7 @@ pub fn ask() -> impl Strategy<Value = Ask> {
         4 => Just(Ask::Incr),
         3 => Just(Ask::Push),
         3 => Just(Ask::Pop),
+        2 => Just(Ask::Move),
         2 => Just(Ask::Publish),
         6 => Just(Ask::Multi),
         7 => Just(Ask::Exec),
@@ -165,6 +167,8 @@ impl Intent {
             Ask::Incr => format!("INCR {key} {tag}"),
             Ask::Push => format!("LPUSH q {tag}"),
             Ask::Pop => format!("BRPOP q {tag} {}", pick(&["0", "10", "0.5"])),
+            // The tag names the other list.
+            Ask::Move => format!("BRPOPLPUSH q {tag} {}", pick(&["0", "10", "0.5"])),
             Ask::Publish => format!("PUBLISH c {tag}"),
             Ask::Multi => "MULTI".into(),
             // With a word too many it shares nothing.

@@ -54,14 +54,15 @@ impl Link {
 
     pub(super) fn block(&mut self, words: &[String], server: &mut Server, ledger: &mut Ledger, now: Moment) {
         let number = number_of(words).expect("numbered");
-        let place = if words[0] == "BRPOP" { words.len() - 1 } else { 4 };
+        let pops = words[0] != "XREAD";
+        let place = if pops { words.len() - 1 } else { 4 };
         let timeout: f64 = words[place].parse().expect("a number");
-        let until = after(if words[0] == "BRPOP" { timeout } else { timeout / 1000.0 }, now);
+        let until = after(if pops { timeout } else { timeout / 1000.0 }, now);
         let ends = ledger.ends.get(&number).copied().flatten();
         assert_eq!(until.is_some(), ends.is_some(), "{words:?}");
         let early = until.zip(ends).is_some_and(|(until, ends)| until + Duration::from_millis(2) < ends);
         assert!(!early, "{words:?} at {now:?} would end at {until:?}, the client wants {ends:?}");
-        if words[0] == "BRPOP" {
+        if pops {
             self.blocked = Some(Blocked::Pop { number, until });
         } else {
             let stream = usize::from(words[6] == "t");

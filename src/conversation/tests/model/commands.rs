@@ -38,9 +38,9 @@ impl Link {
                 format!("*2\r\n{}:{}\r\n", bulk(&self.state.says(number, "")), server.data.list.len())
             }
             // How mainstay makes WAIT count what was written over other connections.
-            ("PUBLISH", "mainstay:wait") => {
+            ("PING", "") => {
                 self.written = server.data.log.len();
-                ":0\r\n".into()
+                "+PONG\r\n".into()
             }
             ("PUBLISH", _) => {
                 self.written = server.data.log.len();

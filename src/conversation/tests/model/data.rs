@@ -91,6 +91,8 @@ pub struct Ledger {
     pub waited: BTreeMap<u32, usize>,
     /// When a blocked request has to end, by the client's own words; None is never.
     pub ends: BTreeMap<u32, Option<Moment>>,
+    /// Of these those that write what they popped into another list.
+    pub moves: BTreeSet<u32>,
     /// Where a stream stood when it was first read from its end.
     pub read_from: BTreeMap<u32, u32>,
     /// It was asked where a stream stood, and refused.
@@ -105,4 +107,11 @@ pub struct Ledger {
     pub overtaken: bool,
     /// Data may have been lost: what is old or missing is no fault any more.
     pub lossy: bool,
+}
+
+impl Ledger {
+    /// It pops, and who gets another element than the one that was lost has lost nothing more.
+    pub fn may_be_repeated(&self, number: u32) -> bool {
+        self.ends.contains_key(&number) && !self.moves.contains(&number)
+    }
 }

@@ -1,17 +1,24 @@
 //! Errors that the client may be told, and when.
 
-use super::client::{Asked, Client, Excuses};
+use super::client::{Asked, Client, Excuses, NUMBERS};
+use super::data::Ledger;
 use super::server::{ABORTED, ABORTED_FOR, LOADING, NO_MULTI, NOREPLICAS, NOSCRIPT, READONLY, SUBSCRIBED, UNBLOCKED};
 
 const REFUSED: &str = "MASTERDOWN mainstay: ";
 
+/// A later write was executed: asked again it would come behind that.
+fn was_overtaken(asked: &Asked, ledger: &Ledger) -> bool {
+    let of_its_client = |number: u32| number + 1..(number / NUMBERS + 1) * NUMBERS;
+    asked.number.is_some_and(|number| ledger.written_at.range(of_its_client(number)).next().is_some())
+}
+
 impl Client {
     /// Panics where nothing excuses the error.
-    pub(super) fn permit(&self, asked: &Asked, text: &str, excuses: Excuses) {
+    pub(super) fn permit(&self, asked: &Asked, text: &str, excuses: Excuses, ledger: &Ledger) {
         let name = &*asked.words[0];
         let is_script = matches!(name, "EVAL" | "EVALSHA");
         // What cannot be asked again is told.
-        let is_told = excuses.stays || excuses.big;
+        let is_told = excuses.stays || excuses.big || was_overtaken(asked, ledger);
         let permitted = match text {
             _ if text.starts_with("MASTERDOWN mainstay: the primary was lost in the middle of this request") => asked.big,
             _ if text.starts_with(REFUSED) => excuses.refused,

@@ -97,11 +97,11 @@ pub fn number_of(words: &[String]) -> Option<u32> {
 
 /// Executed nowhere twice.
 fn changes_something(name: &str) -> bool {
-    matches!(name, "SET" | "INCR" | "LPUSH" | "BRPOP" | "PUBLISH" | "EVAL" | "EVALSHA" | "FOO.BAR" | "WAIT")
+    matches!(name, "SET" | "INCR" | "LPUSH" | "BRPOP" | "BRPOPLPUSH" | "PUBLISH" | "EVAL" | "EVALSHA" | "FOO.BAR" | "WAIT")
 }
 
 fn is_flagged_write(name: &str) -> bool {
-    matches!(name, "SET" | "INCR" | "LPUSH" | "BRPOP")
+    matches!(name, "SET" | "INCR" | "LPUSH" | "BRPOP" | "BRPOPLPUSH")
 }
 
 fn works_while_loading(name: &str) -> bool {
@@ -237,8 +237,8 @@ impl Link {
                 _ => {}
             }
         }
-        // Design §5: what blocks is asked again, whatever became of it.
-        unknown.retain(|number| !ledger.ends.contains_key(number));
+        // What blocks is asked again, whatever became of it, unless it writes elsewhere.
+        unknown.retain(|number| !ledger.may_be_repeated(*number));
         unknown.iter().for_each(|number| {
             ledger.fates.entry(*number).or_insert(Fate::Unknown);
         });
@@ -296,7 +296,7 @@ impl Link {
                 self.out("+QUEUED\r\n");
             }
             (None, _, "EXEC") => self.exec(number, server, ledger, now),
-            (None, _, "BRPOP" | "XREAD") => self.block(&words, server, ledger, now),
+            (None, _, "BRPOP" | "BRPOPLPUSH" | "XREAD") => self.block(&words, server, ledger, now),
             (None, _, "SUBSCRIBE" | "UNSUBSCRIBE") => self.subscribe(&words),
             (None, _, _) => {
                 let (reply, executed) = self.execute(&words, server, ledger);
@@ -329,7 +329,7 @@ impl Link {
             let mut reply = format!("*{}\r\n", multi.queued.len());
             for words in &multi.queued {
                 reply.push_str(&match &*words[0] {
-                    "BRPOP" => unreachable!("not asked in transactions at {now:?}"),
+                    "BRPOP" | "BRPOPLPUSH" => unreachable!("not asked in transactions at {now:?}"),
                     _ => self.execute(words, server, ledger).0,
                 });
             }

@@ -261,7 +261,7 @@ impl World {
                     assert!(why.is_none(), "dropped: {why:?}");
                     return self.drop_link();
                 }
-                Ok(Next::NotReady(_)) => return self.drop_link(),
+                Ok(Next::NotReady(_) | Next::Discard) => return self.drop_link(),
                 Err(close) => return self.close(close),
             }
         }

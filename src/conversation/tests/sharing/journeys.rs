@@ -3,7 +3,7 @@
 use super::*;
 
 /// The session asks this on an upstream of its own, is answered, and gives it back.
-fn changes(talk: &mut Talk, command: &str, reply: &str) {
+pub(super) fn changes(talk: &mut Talk, command: &str, reply: &str) {
     talk.say(command);
     assert_eq!(talk.conversation.need(), Need::Own, "{command}");
     talk.attach();
@@ -45,8 +45,9 @@ fn a_shared_upstream_is_chosen_by_who_where_and_how_and_by_nothing_else() {
         assert_eq!(key_after(same), nobody, "{same:?}");
     }
     let all = key_after(&[("SELECT 3", "+OK\r\n"), ("HELLO 3 AUTH me secret SETNAME x", HELLO)]);
-    assert_eq!(opening(&all), "AUTH me secret; HELLO 3; SELECT 3");
-    assert_eq!(all, key_after(&[("AUTH me secret", "+OK\r\n"), ("HELLO 3", HELLO), ("SELECT 3", "+OK\r\n")]));
+    assert_eq!(opening(&all), "SELECT 3; AUTH me secret; HELLO 3", "the user may not be allowed to select");
+    let usual = key_after(&[("AUTH me secret", "+OK\r\n"), ("HELLO 3", HELLO), ("SELECT 3", "+OK\r\n")]);
+    assert_eq!((opening(&usual).as_str(), usual == all), ("AUTH me secret; HELLO 3; SELECT 3", false));
     assert_eq!(opening(&key_after(&[("AUTH secret", "+OK\r\n")])), "AUTH secret");
 }
 
@@ -172,43 +173,14 @@ fn who_knows_its_connection_keeps_it() {
 }
 
 #[test]
-fn a_connection_that_was_used_is_wiped_before_anything_else() {
-    let mut talk = Talk::sharing();
-    talk.say("GET a; BRPOP q 0");
-    talk.conversation.goes_alone();
-    talk.turn(|conversation, turn| conversation.attach_used(1, turn));
-    assert_eq!(talk.sends(), "RESET");
-    assert!(!talk.conversation.may_leave());
-    talk.say("GET b");
-    assert_eq!(talk.sends(), "", "all that follows waits for it");
-    talk.answers("+RESET\r\n");
-    assert_eq!(talk.sends(), "CLIENT ID");
-    talk.answers(":7\r\n");
-    assert_eq!((talk.sends().as_str(), talk.hears().as_str()), ("GET a", ""));
-}
-
-#[test]
-fn a_used_connection_that_cannot_be_wiped_is_of_no_use() {
-    let mut talk = Talk::sharing();
-    talk.say("SELECT 1");
-    talk.turn(|conversation, turn| conversation.attach_used(1, turn));
-    assert_eq!(talk.sends(), "RESET");
-    let next = talk.turn(|conversation, turn| conversation.upstream_said(b"-ERR unknown command 'RESET'\r\n", turn));
-    assert_eq!((next, talk.hears().as_str()), (Ok(Next::DropUpstream(None)), ""));
-    talk.attach();
-    assert_eq!(talk.sends(), "SELECT 1");
-}
-
-#[test]
-fn the_state_of_before_is_told_behind_reset_and_the_clients_words_behind_that() {
+fn the_state_of_before_is_told_first_and_the_clients_words_behind_that() {
     let mut talk = Talk::sharing();
     for (command, reply) in [("AUTH me secret", "+OK\r\n"), ("SELECT 2", "+OK\r\n")] {
         changes(&mut talk, command, reply);
     }
     talk.say("WATCH a");
-    talk.turn(|conversation, turn| conversation.attach_used(1, turn));
-    for (told, reply) in [("RESET", "+RESET\r\n"), ("AUTH me secret", "+OK\r\n"), ("SELECT 2", "+OK\r\n"), ("WATCH a", "+OK\r\n")]
-    {
+    talk.attach();
+    for (told, reply) in [("AUTH me secret", "+OK\r\n"), ("SELECT 2", "+OK\r\n"), ("WATCH a", "+OK\r\n")] {
         assert_eq!(talk.sends(), told);
         talk.answers(reply);
     }

@@ -156,24 +156,34 @@ impl Town {
             }
             self.parties[who].conversation.goes_alone();
         }
-        let spare = self.spares.iter().position(|(of, link)| *of == epoch && !link.has_output() && !link.closing);
-        let spare = spare.map(|at| self.spares.remove(at).1);
-        let used = spare.is_some();
+        let spare = self.take_spare();
         let link = spare.unwrap_or_else(|| self.open(server));
         self.parties[who].upstream = Upstream::Own { link, epoch };
-        self.turn(
-            who,
-            |conversation, turn| if used { conversation.attach_used(epoch, turn) } else { conversation.attach(epoch, turn) },
-        );
+        self.turn(who, |conversation, turn| conversation.attach(epoch, turn));
         true
     }
 
+    /// One that was wiped, and has said so and nothing else.
+    fn take_spare(&mut self) -> Option<Link> {
+        while let Some((epoch, mut link)) = self.spares.pop() {
+            while link.serve(&mut self.servers[link.server], &mut self.ledger, self.now) {}
+            let said = link.take(usize::MAX);
+            link.settle_told(&mut self.ledger);
+            if epoch == self.epoch && said == b"+RESET\r\n" && !link.closing {
+                return Some(link);
+            }
+        }
+        None
+    }
+
     fn give_back(&mut self, who: usize) {
-        self.turn(who, Conversation::leave);
+        let may_be_used = self.turn(who, Conversation::leave);
         let upstream = std::mem::replace(&mut self.parties[who].upstream, Upstream::None);
         let Upstream::Own { link, epoch } = upstream else { unreachable!("it has one") };
         assert!(!link.is_blocked() && !link.owes(), "something is left of what it asked");
-        if self.spares.len() < SPARES_MAX {
+        if may_be_used && epoch == self.epoch && self.spares.len() < SPARES_MAX {
+            let mut link = link;
+            link.receive(b"*1\r\n$5\r\nRESET\r\n");
             self.spares.push((epoch, link));
         }
     }
@@ -235,7 +245,7 @@ impl Town {
                 assert!(why.is_none(), "dropped: {why:?}");
                 self.give_up(who);
             }
-            Ok(Next::NotReady(_)) => self.give_up(who),
+            Ok(Next::NotReady(_) | Next::Discard) => self.give_up(who),
             Err(close) => self.close(who, close),
         }
         self.parties[who].awake = true;

@@ -1,0 +1,78 @@
+//! A session on a shared upstream: what its trunk does with it, without its task.
+
+use std::rc::Rc;
+
+use super::{Lane, Session};
+use crate::proxy::lanes::Lanes;
+use crate::proxy::redis_mode::{Dialogue, Present};
+use crate::proxy::trunk::{Frames, Seat};
+use crate::route::Moment;
+
+impl Session {
+    /// Lets the dialogue of a session that shares an upstream do something, outside of its task, which is woken where that finds more to do.
+    fn with_dialogue<R>(
+        self: &Rc<Self>,
+        lanes: &Rc<Lanes>,
+        now: Moment,
+        act: impl FnOnce(&mut Dialogue, &Present<'_>) -> (R, bool),
+    ) -> Option<R> {
+        let mut lane = self.lane.borrow_mut();
+        let Lane::Dialogue(dialogue) = &mut *lane else { return None };
+        let present = Present::at(lanes, self, now);
+        let (result, concerned) = act(dialogue, &present);
+        if present.has_moved() {
+            self.active.set(lanes.local.tick.get());
+            self.resting.set(false);
+        }
+        if concerned {
+            self.wake();
+        }
+        Some(result)
+    }
+
+    /// Its trunk takes what it has to say. Returns how many requests that was.
+    pub fn hand_over(self: &Rc<Self>, lanes: &Rc<Lanes>, most: usize, waited: bool, now: Moment, out: &mut Vec<u8>) -> usize {
+        self.with_dialogue(lanes, now, |dialogue, present| dialogue.hand_over(present, most, waited, out)).unwrap_or_default()
+    }
+
+    /// Replies came over its trunk.
+    pub fn hear_trunk(
+        self: &Rc<Self>,
+        lanes: &Rc<Lanes>,
+        seat: &Rc<Seat>,
+        frames: &mut Frames<'_>,
+        now: Moment,
+    ) -> Result<(), &'static str> {
+        let heard = |dialogue: &mut Dialogue, present: &Present<'_>| match dialogue.hear_trunk(present, seat, frames) {
+            Ok(concerned) => (Ok(()), concerned),
+            Err(why) => (Err(why), false),
+        };
+        self.with_dialogue(lanes, now, heard).unwrap_or(Ok(()))
+    }
+
+    /// A part of a reply that is too large to be kept came over its trunk.
+    pub fn hear_large(
+        self: &Rc<Self>,
+        lanes: &Rc<Lanes>,
+        seat: &Rc<Seat>,
+        part: &[u8],
+        begins: bool,
+        now: Moment,
+    ) -> Result<(), &'static str> {
+        let heard = |dialogue: &mut Dialogue, present: &Present<'_>| match dialogue.hear_large(present, seat, part, begins) {
+            Ok(concerned) => (Ok(()), concerned),
+            Err(why) => (Err(why), false),
+        };
+        self.with_dialogue(lanes, now, heard).unwrap_or(Ok(()))
+    }
+
+    /// Its trunk has ended; `busy`: because the server was busy with a script, in these words.
+    pub fn lost_trunk(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>, busy: Option<&str>) {
+        self.with_dialogue(lanes, Moment::now(), |dialogue, present| ((), dialogue.lost_trunk(present, seat, busy)));
+    }
+
+    /// Its trunk is silent while the server answers others.
+    pub fn step_over(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>, busy: Option<&str>) {
+        self.with_dialogue(lanes, Moment::now(), |dialogue, present| ((), dialogue.step_over(present, seat, busy)));
+    }
+}
