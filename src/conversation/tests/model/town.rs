@@ -140,7 +140,7 @@ impl Town {
 
     fn links(&mut self) -> impl Iterator<Item = &mut Link> {
         let own = self.parties.iter_mut().filter_map(|party| match &mut party.upstream {
-            Upstream::Own { link, .. } => Some(link),
+            Upstream::Own { link, .. } => Some(&mut **link),
             Upstream::None | Upstream::Shared { .. } => None,
         });
         own.chain(self.trunks.iter_mut().flatten().map(|trunk| &mut trunk.link))

@@ -30,7 +30,7 @@ pub struct Party {
 pub enum Upstream {
     None,
     Own {
-        link: Link,
+        link: Box<Link>,
         epoch: u64,
     },
     /// A seat of this number on a trunk of this one.
@@ -158,7 +158,7 @@ impl Town {
         }
         let spare = self.take_spare();
         let link = spare.unwrap_or_else(|| self.open(server));
-        self.parties[who].upstream = Upstream::Own { link, epoch };
+        self.parties[who].upstream = Upstream::Own { link: Box::new(link), epoch };
         self.turn(who, |conversation, turn| conversation.attach(epoch, turn));
         true
     }
@@ -182,7 +182,7 @@ impl Town {
         let Upstream::Own { link, epoch } = upstream else { unreachable!("it has one") };
         assert!(!link.is_blocked() && !link.owes(), "something is left of what it asked");
         if may_be_used && epoch == self.epoch && self.spares.len() < SPARES_MAX {
-            let mut link = link;
+            let mut link = *link;
             link.receive(b"*1\r\n$5\r\nRESET\r\n");
             self.spares.push((epoch, link));
         }

@@ -192,7 +192,7 @@ impl Town {
     pub fn may_have_executed(&self, who: usize) -> bool {
         let link = match &self.parties[who].upstream {
             Upstream::None => return false,
-            Upstream::Own { link, .. } => Some(link.clone()),
+            Upstream::Own { link, .. } => Some(Link::clone(link)),
             Upstream::Shared { trunk, .. } => self.place_of(*trunk).and_then(|at| self.trunks[at].as_ref()).map(|trunk| {
                 let mut link = trunk.link.clone();
                 // Handed over, if not taken.
