@@ -58,7 +58,11 @@ fn thousand(rough: bool, seed: u64) -> Manners {
 
 /// Nothing was wrong with what they were told.
 #[track_caller]
-fn told_rightly(outcome: &Outcome) {
+fn told_rightly(outcome: &Outcome, mainstay: Option<&Mainstay>) {
+    let page = mainstay.and_then(|mainstay| mainstay.get("/metrics")).map(|(_, page)| page).unwrap_or_default();
+    let closed: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("mainstay_sessions_closed") && !line.ends_with(" 0")).collect();
+    println!("{}", closed.join("\n"));
     println!("{} requests, sessions: {:?}, {} keys", outcome.answered, outcome.ends, outcome.ledger.len());
     assert!(outcome.faults.is_empty(), "{} faults\n{}", outcome.faults.len(), outcome.faults.join("\n"));
 }
@@ -88,7 +92,7 @@ fn calm(listener: &str, span: Duration, seed: u64) {
     let multitude = Multitude::start(&mainstay.listen, thousand(false, seed));
     work(&multitude, span, || false);
     let outcome = multitude.end();
-    told_rightly(&outcome);
+    told_rightly(&outcome, Some(&mainstay));
     drop(mainstay);
     kept_rightly(&outcome, &server);
 }
@@ -126,7 +130,7 @@ fn rough(listener: &str, span: Duration, seed: u64) {
     });
     let outcome = multitude.end();
     println!("{kills} connections killed, {failovers} failovers");
-    told_rightly(&outcome);
+    told_rightly(&outcome, Some(&mainstay));
     drop(mainstay);
     kept_rightly(&outcome, &servers[primary]);
 }
