@@ -36,7 +36,7 @@ pub(super) enum Own {
     Name,
     /// Replays subscriptions of this kind: as many confirmations as there are.
     Subscriptions(Channels),
-    /// Anything at all, so that WAIT on this connection covers what was written before on others.
+    /// Writes something, so that WAIT on this connection covers all that was written before on others.
     Mark,
     /// Replays a command queued in a transaction.
     Queued,

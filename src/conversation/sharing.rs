@@ -28,10 +28,10 @@ const HEAVY_FOR: u16 = 64;
 pub(super) const WAITS_IN_VAIN: &[u8] =
     b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
 
-/// Anything that every user may ask: with each command that it runs a server notes for the connection how far it has written by then, and
-/// that is what WAIT waits for.
+/// A write that changes nothing: a message that nobody listens to. Redis 7.0 would be content with any command; from 7.2 on, and in Valkey,
+/// only what is replicated moves the place that WAIT counts from.
 pub(super) fn mark() -> Vec<u8> {
-    request(["PING"])
+    request(["PUBLISH", "mainstay:wait", ""])
 }
 
 /// What a conversation needs just now.
@@ -198,8 +198,8 @@ impl Conversation {
         self.heavy = HEAVY_FOR;
     }
 
-    /// WAIT asks for the replicas that have all that the primary had written when this very connection was answered last. What was written
-    /// over others before counts as soon as anything has been asked over this one.
+    /// WAIT asks for the replicas that have all writes of one connection. Those that went over a shared one, or over one that was given
+    /// back, count for none of the present one's; a write there comes after them, and a message that nobody listens to is one.
     pub(super) fn begin_waiting(&self, prelude: &mut Vec<(Own, bool, Vec<u8>)>) {
         if self.waited && self.wrote_before {
             prelude.push((Own::Mark, false, mark()));
@@ -216,7 +216,7 @@ impl Conversation {
         }
     }
 
-    /// This user may not ask even that.
+    /// This user may not write even that.
     pub(super) fn waits_in_vain(&mut self) {
         let waits = |request: &Request| matches!(request.what, What::Client(Command { kind: Kind::Wait, .. }));
         for index in 0..self.queue.len() {

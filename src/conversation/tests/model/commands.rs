@@ -38,9 +38,9 @@ impl Link {
                 format!("*2\r\n{}:{}\r\n", bulk(&self.state.says(number, "")), server.data.list.len())
             }
             // How mainstay makes WAIT count what was written over other connections.
-            ("PING", "") => {
+            ("PUBLISH", "mainstay:wait") => {
                 self.written = server.data.log.len();
-                "+PONG\r\n".into()
+                ":0\r\n".into()
             }
             ("PUBLISH", _) => {
                 self.written = server.data.log.len();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const MARK: &str = "PING";
+const MARK: &str = "PUBLISH mainstay:wait ";
 
 /// Does `SET`, over whatever it may go.
 fn writes(talk: &mut Talk) {
@@ -103,7 +103,7 @@ fn who_may_not_leave_a_mark_is_told_so_until_it_writes() {
     talk.leaves();
     talk.attach();
     assert_eq!(talk.sends(), MARK);
-    talk.answers("-NOPERM this user has no permissions to run the 'ping' command\r\n");
+    talk.answers("-NOPERM this user has no permissions to run the 'publish' command\r\n");
     assert!(talk.hears().starts_with("-ERR mainstay: the connection to the primary is another one"));
     assert_eq!(talk.sends(), "GET a");
     talk.answers("$-1\r\n");
