@@ -16,6 +16,7 @@ mod shared_connections {
     mod pins;
     mod scenes;
     pub mod session;
+    mod trouble;
     #[path = "../histories/wire.rs"]
     #[allow(dead_code)] // made for blocking clients as well
     pub mod wire;

@@ -33,6 +33,8 @@ pub(super) enum Stop {
     Close(Close),
     /// The server is busy with a script, in its own words.
     Busy(String),
+    /// A shared upstream is of no use any more, and what becomes of what is in flight on it nobody can know.
+    Astray(&'static str),
 }
 
 /// A refusal was withheld.
@@ -94,7 +96,7 @@ impl Conversation {
             // A script may say so of its own.
             What::Client(Command { kind: Kind::Plain, .. }) if self.shared && self.transaction.is_none() && frame == QUEUED => {
                 // Somebody has left a transaction open: whatever is sent now is queued, and never executed.
-                Err(Stop::Next(Next::DropUpstream(Some("a connection that sessions share was left in a transaction"))))
+                Err(Stop::Astray("a connection that sessions share was left in a transaction"))
             }
             What::Client(_) if first == b'+' && self.transaction.is_some() => match frame {
                 _ if may_wait => Ok(Course::More),

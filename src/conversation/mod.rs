@@ -112,6 +112,8 @@ pub struct Conversation {
     waited: bool,
     /// It has written, on this upstream or another one to this primary, and nothing on this one since that is its own.
     wrote_before: bool,
+    /// An upstream of its own has answered it: it may go where nobody has logged in.
+    let_in: bool,
     /// Its own upstream was told nothing but who it is: it is for one request, and answered while a script keeps the server busy.
     bare: bool,
     /// So many requests more go over an upstream of its own.
@@ -247,6 +249,7 @@ impl Conversation {
 
     fn remember(&mut self, effect: Effect) {
         self.is_marked |= matches!(effect, Effect::NoEvict(_) | Effect::NoTouch(_));
+        self.let_in &= !matches!(effect, Effect::Reset);
         self.state.get_or_insert_default().apply(effect);
     }
 

@@ -136,6 +136,11 @@ impl Remembered {
         ConnectionKey { login: self.login.clone(), database, selected_by, resp3: self.speaks_resp3() }
     }
 
+    /// It has told the server who it is.
+    pub(super) fn logs_in(&self) -> bool {
+        self.login.is_some()
+    }
+
     /// The server treats this connection in another way than others.
     pub(super) fn is_special(&self) -> bool {
         [&self.no_evict, &self.no_touch].into_iter().flatten().any(|on| on.eq_ignore_ascii_case(b"on"))

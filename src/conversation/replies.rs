@@ -59,8 +59,8 @@ impl Conversation {
                 self.refuse_as(&words, turn);
                 return Ok(Next::Discard);
             }
-            // Whoever shares it with others ends it, for all of them, and says so to each.
-            Err(Stop::Next(next @ Next::DropUpstream(Some(_)))) if self.shared => return Ok(next),
+            // Who shares it with others ends it for all of them, and each is told of that, this one too.
+            Err(Stop::Astray(why)) => return Ok(Next::DropUpstream(Some(why))),
             Err(Stop::Next(next)) => {
                 self.detach(turn)?;
                 return Ok(next);
@@ -196,6 +196,7 @@ impl Conversation {
     #[inline]
     fn finish_plain(&mut self, turn: &mut Turn<'_>) -> bool {
         self.losses = 0;
+        self.let_in |= !self.shared;
         self.heavy -= u16::from(self.heavy > 0 && !self.shared);
         if let Some(request) = self.queue.pop() {
             turn.outlet.answered(request.asked);
@@ -254,6 +255,8 @@ impl Conversation {
         match request.what {
             What::Client(command) => {
                 self.losses = 0;
+                // What is answered to everybody takes it back.
+                self.let_in |= tone != Tone::Error && !self.shared;
                 self.heavy -= u16::from(self.heavy > 0 && !self.shared);
                 if command.kind != Kind::Plain || self.transaction.is_some() {
                     self.apply(request, command, tone, turn);

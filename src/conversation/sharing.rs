@@ -126,6 +126,12 @@ impl Conversation {
         requests
     }
 
+    /// The last `unsent` bytes that it handed over did not go out, and never will: the requests that they belong to are not executed. Returns
+    /// how many those are.
+    pub fn take_back(&mut self, unsent: usize) -> usize {
+        self.queue.take_back(unsent)
+    }
+
     /// What it says next must not go over the shared upstream that it has, and nothing is in flight there.
     pub fn must_leave(&mut self) -> bool {
         self.is_shared() && self.rests() && self.queue.has_unsent() && (self.tie().is_some() || self.obstacle().is_some())
@@ -191,6 +197,16 @@ impl Conversation {
             self.doubt = Some(Box::new(Doubt { stays: true, ..Doubt::default() }));
         }
         defers
+    }
+
+    /// It has not logged in, and no upstream of its own has let it in without that.
+    pub fn is_newcomer(&self) -> bool {
+        !self.let_in && !self.state.as_ref().is_some_and(|state| state.logs_in())
+    }
+
+    /// Its next request goes over an upstream of its own.
+    pub fn goes_ahead(&mut self) {
+        self.heavy = self.heavy.max(1);
     }
 
     /// For a while it goes over an upstream of its own: its client does not take what it is sent, or there is none to share.

@@ -36,6 +36,7 @@ use self::upstream::Upstream;
 use super::tally::{Pinned, Tally};
 use super::tcp_mode::{PARKED_BYTES_MAX, QUEUED_BYTES_MAX};
 use super::transport::Stream;
+use super::trunk::Entry;
 use crate::conversation::{self, Conversation, Next};
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Noticed, Passage};
@@ -62,6 +63,8 @@ pub struct Dialogue {
     waits_for_fence: bool,
     /// The client is not read for now, as there is no room for what it says.
     is_paused: bool,
+    /// It has not logged in, and stands at the door of the upstreams that are shared.
+    at_door: Option<Entry>,
     /// The session ends once the client has taken what it is owed.
     ending: Option<CloseReason>,
 }
@@ -89,6 +92,7 @@ impl Dialogue {
             has_waited: false,
             waits_for_fence: false,
             is_paused: false,
+            at_door: None,
             ending: None,
         }
     }

@@ -28,7 +28,7 @@ fn must(connection: &mut Connection, words: &[&str]) -> Value {
     }
 }
 
-fn send(connection: &mut Connection, words: &[&str]) {
+pub fn send(connection: &mut Connection, words: &[&str]) {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     connection.send(&encode(&words)).expect("the connection stands");
 }
@@ -37,7 +37,7 @@ fn reply(connection: &mut Connection) -> Value {
     connection.reply(PATIENCE).expect("a reply")
 }
 
-fn ok() -> Value {
+pub fn ok() -> Value {
     Value::Status("OK".into())
 }
 

@@ -6,6 +6,7 @@ use crate::conversation::{Close, Conversation, Fault, Withdrawn};
 use crate::metrics::CloseReason;
 use crate::proxy::splice::Splice;
 use crate::proxy::transport::Stream;
+use crate::proxy::trunk::Entry;
 use crate::route::{Departure, Epoch, Moment, Noticed};
 
 /// What a backend had sent when mainstay ends a session is passed on, as far as so many reads take it.
@@ -143,7 +144,7 @@ impl Dialogue {
             Upstream::Live(live) => live.slot.is_some() || self.doubt.is_some() || self.is_blocked_unread(),
             Upstream::Shared(boarded) => boarded.draining.is_some() || self.doubt.is_some(),
             Upstream::Draining(_) => true,
-            Upstream::None => self.pause.is_on(),
+            Upstream::None => self.pause.is_on() || self.at_door == Some(Entry::Wait),
             Upstream::Parked | Upstream::Connecting(_) => false,
         }
     }

@@ -15,7 +15,7 @@ use crate::proxy::policy::Admission;
 use crate::proxy::session::Verdict;
 use crate::proxy::tally::{OwnUpstream, Pinned};
 use crate::proxy::transport::Stream;
-use crate::proxy::trunk::Spare;
+use crate::proxy::trunk::{Entry, Spare};
 use crate::route::{Epoch, Moment, Passage};
 
 /// A connect slot is kept until what was held is answered, or for this long, so that a new primary is not flattened by all that was held.
@@ -166,10 +166,7 @@ impl Dialogue {
         let moves =
             session_shares(present) && self.conversation.attached_in() == Some(lanes.link.fence.epoch()) && lanes.readmits();
         match if moves { Admission::Attach } else { lanes.admit(session.waiting_since()) } {
-            Admission::Attach => {
-                self.begin(present);
-                Ok(true)
-            }
+            Admission::Attach => Ok(self.begin(present)),
             // It has left already, and nothing is kept for it.
             Admission::Park if self.client_ended => Err(End::Closed(CloseReason::Client)),
             Admission::Park => {
@@ -222,16 +219,20 @@ impl Dialogue {
     }
 
     /// Gets an upstream of the kind that is needed. Where the primary has just gone, the next round parks.
-    fn begin(&mut self, present: &Present<'_>) {
+    fn begin(&mut self, present: &Present<'_>) -> bool {
         let lanes = present.lanes;
-        let Some((epoch, endpoint)) = lanes.target() else { return };
+        let Some((epoch, endpoint)) = lanes.target() else { return true };
         if self.conversation.need() == Need::Shared {
-            if self.board(present) {
-                // It did not take long: the next in the queue has its turn.
-                lanes.pump();
-                return;
+            match self.stand_at_door(present) {
+                Entry::Wait => return false,
+                Entry::Ahead => self.conversation.goes_ahead(),
+                Entry::Open if self.board(present) => {
+                    // It did not take long: the next in the queue has its turn.
+                    lanes.pump();
+                    return true;
+                }
+                Entry::Open => self.conversation.goes_alone(),
             }
-            self.conversation.goes_alone();
         }
         let spare = if session_shares(present) { lanes.pool.take_spare(epoch) } else { None };
         if let Some(Spare { stream, counted, .. }) = spare {
@@ -241,6 +242,18 @@ impl Dialogue {
             let future = Box::pin(present.lanes.clone().connect(endpoint, present.session.policy.clone()));
             self.upstream = Upstream::Connecting(Connecting { epoch, future });
         }
+        true
+    }
+
+    /// May it share, as far as it is known who it is?
+    fn stand_at_door(&mut self, present: &Present<'_>) -> Entry {
+        let door = &present.lanes.pool.door;
+        let entry = if self.conversation.is_newcomer() { door.entry(present.now()) } else { Entry::Open };
+        if entry == Entry::Wait {
+            door.wait(present.session);
+        }
+        self.at_door = Some(entry).filter(|entry| *entry != Entry::Open);
+        entry
     }
 
     fn connected(&mut self, present: &Present<'_>, epoch: Epoch, connected: io::Result<(Stream, Slot)>) -> Result<(), End> {
@@ -276,6 +289,9 @@ impl Dialogue {
     /// Its own connection is not needed any more.
     fn give_back(&mut self, present: &Present<'_>) {
         let may_be_used = self.tell(present, &[], Conversation::leave);
+        if self.at_door.take() == Some(Entry::Ahead) {
+            present.lanes.pool.door.answered(!self.conversation.is_newcomer(), present.now());
+        }
         (self.doubt, self.waits_for_fence) = (None, false);
         if let Upstream::Live(live) = std::mem::replace(&mut self.upstream, Upstream::None) {
             let tick = present.lanes.local.tick.get();

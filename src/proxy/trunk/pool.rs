@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::door::Door;
 use super::{Stage, Trunk};
 use crate::conversation::ConnectionKey;
 use crate::proxy::lanes::Lanes;
@@ -31,6 +32,8 @@ const RESET: &[u8] = b"*1\r\n$5\r\nRESET\r\n";
 pub struct Pool {
     pub(super) trunks: RefCell<Vec<Rc<Trunk>>>,
     spares: RefCell<Vec<Spare>>,
+    /// For those who have not logged in.
+    pub door: Door,
     refused: RefCell<Vec<(ConnectionKey, Moment)>>,
     /// The primary does not wipe out what a session leaves on a connection: none is used twice.
     distrusts: Cell<bool>,
@@ -143,6 +146,7 @@ impl Pool {
         self.spares.borrow_mut().retain(|spare| spare.epoch >= epoch);
         self.distrusts.set(false);
         self.refused.borrow_mut().clear();
+        self.door.forget();
         let older: Vec<Rc<Trunk>> = self.trunks.borrow().iter().filter(|trunk| trunk.epoch < epoch).cloned().collect();
         for trunk in older {
             trunk.hear_out();
