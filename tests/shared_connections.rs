@@ -25,7 +25,7 @@ mod shared_connections {
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use harness::expected::DOWN;
+use harness::expected::{DOWN, SILENT};
 use harness::*;
 use shared_connections::multitude::{Manners, Multitude, Outcome, USERS, furnish};
 
@@ -59,7 +59,11 @@ fn thousand(rough: bool, seed: u64) -> Manners {
 
 /// Nothing was wrong with what they were told.
 #[track_caller]
-fn told_rightly(outcome: &Outcome) {
+fn told_rightly(outcome: &Outcome, mainstay: Option<&Mainstay>) {
+    let page = mainstay.and_then(|mainstay| mainstay.get("/metrics")).map(|(_, page)| page).unwrap_or_default();
+    let closed: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("mainstay_sessions_closed") && !line.ends_with(" 0")).collect();
+    println!("{}", closed.join("\n"));
     println!("{} requests, sessions: {:?}, {} keys", outcome.answered, outcome.ends, outcome.ledger.len());
     assert!(outcome.faults.is_empty(), "{} faults\n{}", outcome.faults.len(), outcome.faults.join("\n"));
 }
@@ -89,7 +93,7 @@ fn calm(listener: &str, span: Duration, seed: u64) {
     let multitude = Multitude::start(&mainstay.listen, thousand(false, seed));
     work(&multitude, span, || false);
     let outcome = multitude.end();
-    told_rightly(&outcome);
+    told_rightly(&outcome, Some(&mainstay));
     drop(mainstay);
     kept_rightly(&outcome, &server);
 }
@@ -103,8 +107,8 @@ fn rough(listener: &str, span: Duration, seed: u64) {
         vec![first, second]
     };
     furnish(&servers[0]);
-    // Mainstay's own connection is killed as well.
-    let mainstay = Setup::of(&servers).listener(listener).expecting(&[DOWN]).start_on(&servers[0]);
+    // Mainstay's own connection is killed as well, and its checks wait like all others.
+    let mainstay = Setup::of(&servers).listener(listener).expecting(&[DOWN, SILENT]).start_on(&servers[0]);
     let multitude = Multitude::start(&mainstay.listen, thousand(true, seed));
     let (mut primary, mut failed_over) = (0, Instant::now());
     let (mut kills, mut failovers) = (0, 0);
@@ -127,7 +131,7 @@ fn rough(listener: &str, span: Duration, seed: u64) {
     });
     let outcome = multitude.end();
     println!("{kills} connections killed, {failovers} failovers");
-    told_rightly(&outcome);
+    told_rightly(&outcome, Some(&mainstay));
     drop(mainstay);
     kept_rightly(&outcome, &servers[primary]);
 }

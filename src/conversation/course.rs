@@ -33,6 +33,8 @@ pub(super) enum Stop {
     Close(Close),
     /// The server is busy with a script, in its own words.
     Busy(String),
+    /// A shared upstream is of no use any more, and what becomes of what is in flight on it nobody can know.
+    Astray(&'static str),
 }
 
 /// A refusal was withheld.
@@ -94,7 +96,7 @@ impl Conversation {
             // A script may say so of its own.
             What::Client(Command { kind: Kind::Plain, .. }) if self.shared && self.transaction.is_none() && frame == QUEUED => {
                 // Somebody has left a transaction open: whatever is sent now is queued, and never executed.
-                Err(Stop::Next(Next::DropUpstream(Some("a connection that sessions share was left in a transaction"))))
+                Err(Stop::Astray("a connection that sessions share was left in a transaction"))
             }
             What::Client(_) if first == b'+' && self.transaction.is_some() => match frame {
                 _ if may_wait => Ok(Course::More),
@@ -198,7 +200,8 @@ impl Conversation {
             Own::Mark => {
                 match frame[0] {
                     b'-' => self.waits_in_vain(),
-                    _ => self.wrote_before = false,
+                    // It is a write itself: of this connection, if that is lost before WAIT is asked.
+                    _ => (self.wrote_before, self.wrote) = (false, true),
                 }
                 done
             }
@@ -242,6 +245,8 @@ impl Conversation {
         if let Some(why) = refused.filter(|_| can_be_asked_again) {
             let in_multi = self.transaction.is_some();
             let doubt = self.doubt.get_or_insert_with(|| Box::new(Doubt { in_multi, ..Doubt::default() }));
+            // Where only a large reply was put off, nobody has looked yet.
+            doubt.stays &= doubt.why.is_some();
             doubt.why = doubt.why.or(Some(why));
             doubt.in_multi &= command.kind != Kind::Exec;
             return self.withhold(index, line, Stage::Refused);

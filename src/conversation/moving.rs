@@ -52,7 +52,7 @@ impl Conversation {
         if before.is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
             self.estrange_cursors();
-            self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
+            self.wrote_elsewhere |= std::mem::take(&mut self.wrote) | std::mem::take(&mut self.wrote_before);
         }
         self.note_writes_before(before.is_some(), shared);
         (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);

@@ -59,8 +59,8 @@ impl Conversation {
                 self.refuse_as(&words, turn);
                 return Ok(Next::Discard);
             }
-            // Whoever shares it with others ends it, for all of them, and says so to each.
-            Err(Stop::Next(next @ Next::DropUpstream(Some(_)))) if self.shared => return Ok(next),
+            // Who shares it with others ends it for all of them, and each is told of that, this one too.
+            Err(Stop::Astray(why)) => return Ok(Next::DropUpstream(Some(why))),
             Err(Stop::Next(next)) => {
                 self.detach(turn)?;
                 return Ok(next);

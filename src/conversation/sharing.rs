@@ -126,6 +126,12 @@ impl Conversation {
         requests
     }
 
+    /// The last `unsent` bytes that it handed over did not go out, and never will: the requests that they belong to are not executed. Returns
+    /// how many those are.
+    pub fn take_back(&mut self, unsent: usize) -> usize {
+        self.queue.take_back(unsent)
+    }
+
     /// What it says next must not go over the shared upstream that it has, and nothing is in flight there.
     pub fn must_leave(&mut self) -> bool {
         self.is_shared() && self.rests() && self.queue.has_unsent() && (self.tie().is_some() || self.obstacle().is_some())

@@ -8,7 +8,7 @@
 //!
 //! Sessions do not write: one that has something to say says so ([`Trunk::speak`]), and when all sessions of this turn had theirs the
 //! worker's one [`Flusher`] asks the fence, gathers what each has ready, a bounded share at a time, and writes it in one go. What stands in
-//! `out` is handed over: it is written, or the trunk ends.
+//! `out` is handed over: it is written, or taken back when the epoch passes, or the trunk ends.
 //!
 //! Replies come in the order of the requests. For each run of requests there is a [`Place`]; a session that has left leaves its places
 //! behind, and what comes for them is dropped. Where there is any doubt whose reply something is, the trunk ends.
@@ -96,6 +96,8 @@ struct Wire {
     stream: Option<Stream>,
     out: Vec<u8>,
     written: usize,
+    /// Of the last places in flight, where in `out` each begins.
+    begins: Vec<usize>,
     in_flight: VecDeque<Place>,
     reading: Reading,
     /// The primary takes no more; what it said before is still to come.
@@ -226,13 +228,12 @@ impl Trunk {
         if matches!(self.stage.get(), Stage::Over | Stage::Retiring) {
             return;
         }
+        self.take_back();
         let wire = self.wire.borrow();
         let has_unsent = || wire.stream.as_ref().is_some_and(|stream| stream.has_unsent());
-        // What was handed over and not written is answered by nobody; and what it has not been sent yet it may execute, though another
-        // has taken its place.
+        // What it has not been sent yet it may execute, though another has taken its place.
         let ends = left == Departure::Gone
             || wire.in_flight.is_empty()
-            || wire.written < wire.out.len()
             || self.stage.get() == Stage::Opening
             || left == Departure::Replaced && has_unsent();
         drop(wire);

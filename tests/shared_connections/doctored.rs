@@ -161,7 +161,7 @@ fn through_relay(wrong: Wrong) -> (Outcome, Redis) {
 fn a_relay_that_does_nothing_wrong_is_found_to_be_without_fault() {
     let _alone = crate::alone();
     let (outcome, server) = through_relay(Wrong::Nothing);
-    told_rightly(&outcome);
+    told_rightly(&outcome, None);
     kept_rightly(&outcome, &server);
 }
 

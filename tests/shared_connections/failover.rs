@@ -85,7 +85,7 @@ fn sessions_that_do_nearly_everything_are_not_closed_by_planned_failovers() {
     }
     work(&multitude, ms(500), || false);
     let outcome = multitude.end();
-    told_rightly(&outcome);
+    told_rightly(&outcome, Some(&mainstay));
     drop(mainstay);
     kept_rightly(&outcome, &servers[primary]);
 }

@@ -273,3 +273,29 @@ fn a_hundred_sessions_share_few_connections_of_each_kind() {
     drop(sessions);
     wait_until(PATIENCE, "nobody is left", || mainstay.metric("mainstay_sessions", &[]) == 0.0);
 }
+
+#[test]
+fn connections_that_the_server_closed_while_they_were_spare_are_not_used() {
+    let _alone = crate::alone();
+    let server = Redis::start(&[]);
+    // Mainstay's own connection is closed as well.
+    let setup = Setup::of([&server]).runtime("workers = 1").listener(SHARED).expecting(&[expected::DOWN]);
+    let mainstay = setup.start_on(&server);
+    let mut sessions: Vec<Connection> = (0..40).map(|_| connect(&mainstay)).collect();
+    let large = "x".repeat(200_000);
+    for round in 0..5 {
+        for session in &mut sessions {
+            must(session, &["WATCH", "k"]);
+        }
+        for session in &mut sessions {
+            must(session, &["UNWATCH"]);
+            must(session, &["GET", "k"]);
+        }
+        wait_until(PATIENCE, "what was given back is kept", || upstreams(&mainstay, "own") == SPARE);
+        server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+        // A write on a connection that ends would end the session: nobody knows what became of it.
+        for session in &mut sessions[..20] {
+            assert_eq!(session.ask(&["SET", "large", &large]), Ok(ok()), "round {round}");
+        }
+    }
+}

@@ -68,6 +68,7 @@ pub struct Session {
     channel: Option<String>,
     heard: Vec<String>,
     recent: VecDeque<String>,
+    begun: Instant,
     progress: Instant,
     not_before: Instant,
     deaf_until: Option<Instant>,
@@ -97,6 +98,7 @@ impl Session {
             channel: None,
             heard: Vec::new(),
             recent: VecDeque::new(),
+            begun: now,
             progress: now,
             not_before: now,
             deaf_until: None,
@@ -223,7 +225,7 @@ impl Session {
                 return Ok(());
             }
             match self.socket.read(&mut chunk) {
-                Ok(0) => return Err(self.ended()),
+                Ok(0) => return Err(self.ended("closed", now)),
                 Ok(length) => {
                     self.progress = now;
                     self.input.extend_from_slice(&chunk[..length]);
@@ -233,7 +235,7 @@ impl Session {
                     }
                 }
                 Err(error) if is_waiting(error.kind()) => return Ok(()),
-                Err(_) => return Err(self.ended()),
+                Err(error) => return Err(self.ended(&error.to_string(), now)),
             }
         }
         Ok(())
@@ -304,7 +306,7 @@ impl Session {
     }
 
     /// The other side closed: may it?
-    fn ended(&mut self) -> (End, Option<String>) {
+    fn ended(&mut self, how: &str, now: Instant) -> (End, Option<String>) {
         let quit = self.leave == Leave::Quit && self.expected.is_empty();
         if self.half_closed || quit {
             return (End::Left, None);
@@ -317,7 +319,11 @@ impl Session {
             return (End::Lost, None);
         }
         let pending: Vec<&str> = self.expected.iter().take(5).map(|expect| expect.what.as_str()).collect();
-        self.fault(format!("closed by mainstay for no reason; outstanding: {pending:?}"))
+        let (age, since) = (now - self.begun, now - self.progress);
+        let doing = (self.leave, self.out.len(), self.answered);
+        self.fault(format!(
+            "{how} for no reason, {age:?} old, {since:?} after the last byte, {doing:?}; outstanding: {pending:?}"
+        ))
     }
 
     fn fault(&self, what: String) -> (End, Option<String>) {

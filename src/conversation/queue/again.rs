@@ -58,4 +58,19 @@ impl Queue {
         (self.base, self.head) = (0, 0);
         self.rewind();
     }
+
+    /// The last `unsent` bytes that were handed over did not go out, and never will: the requests that they belong to, whole or in part, are
+    /// to be sent again. Returns how many those are.
+    pub(in crate::conversation) fn take_back(&mut self, unsent: usize) -> usize {
+        let (mut bytes, mut requests) = (0, 0);
+        while bytes < unsent && self.next > 0 && self.requests[self.next - 1].stage == Stage::Sent {
+            self.next -= 1;
+            let request = &mut self.requests[self.next];
+            request.stage = Stage::Waiting;
+            (bytes, requests) = (bytes + request.len, requests + 1);
+        }
+        self.next_at -= bytes;
+        self.cursor = self.next_at;
+        requests
+    }
 }

@@ -90,6 +90,11 @@ impl Dialogue {
         (handed, handed == 0 && self.conversation.must_leave())
     }
 
+    /// The trunk writes no more, and the last `unsent` bytes of this session did not go out. Returns how many requests that was.
+    pub fn take_back(&mut self, seat: &Rc<Seat>, unsent: usize) -> usize {
+        if self.sits_on(seat) { self.conversation.take_back(unsent) } else { 0 }
+    }
+
     /// Whole replies. True where the session's task has something to do.
     pub fn hear_trunk(&mut self, present: &Present<'_>, seat: &Rc<Seat>, frames: &mut Frames<'_>) -> Result<bool, Why> {
         if !self.sits_on(seat) {

@@ -35,6 +35,11 @@ impl Session {
         self.with_dialogue(lanes, now, |dialogue, present| dialogue.hand_over(present, most, waited, out)).unwrap_or_default()
     }
 
+    /// Its trunk writes no more, and the last `unsent` bytes of it did not go out. Returns how many requests that was.
+    pub fn take_back(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>, unsent: usize) -> usize {
+        self.with_dialogue(lanes, Moment::now(), |dialogue, _| (dialogue.take_back(seat, unsent), false)).unwrap_or(0)
+    }
+
     /// Replies came over its trunk.
     pub fn hear_trunk(
         self: &Rc<Self>,

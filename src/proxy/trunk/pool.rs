@@ -124,7 +124,12 @@ impl Pool {
             let mut said = [0; 32];
             match spares[index].stream.receive_now(&mut said) {
                 Ok(length) if said[..length] == *b"+RESET\r\n" && spares[index].epoch == epoch => {
-                    return Some(spares.swap_remove(index));
+                    let spare = spares.swap_remove(index);
+                    // The server may have closed it since, as it does with all at once: that stands behind what it said.
+                    let still_stands = spare.stream.receive_now(&mut said);
+                    if still_stands.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                        return Some(spare);
+                    }
                 }
                 Ok(length) => {
                     // It does not wipe out what a session leaves on a connection: none is used twice.

@@ -295,3 +295,51 @@ impl Reading {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole replies in each of these chunks, with a bar between them, for a place that has so many replies to come; then what is left, and where a part begins.
+    fn given(left: usize, chunk: &str) -> (String, usize, Option<usize>, usize) {
+        let mut scanner = ReplyScanner::default();
+        let mut frames = Frames { chunk: chunk.as_bytes(), at: 0, scanner: &mut scanner, left, partial: None };
+        let mut whole = Vec::new();
+        while let Some(frame) = frames.cut().expect("replies") {
+            whole.push(std::str::from_utf8(frame).expect("text").to_owned());
+        }
+        (whole.join("|"), frames.left, frames.partial, frames.at)
+    }
+
+    #[test]
+    fn each_place_is_given_its_own_replies_and_no_more() {
+        assert_eq!(given(2, "+a\r\n:1\r\n+c\r\n"), ("+a\r\n|:1\r\n".into(), 0, None, 8));
+        assert_eq!(given(3, "+a\r\n*2\r\n:1\r\n$-1\r\n"), ("+a\r\n|*2\r\n:1\r\n$-1\r\n".into(), 1, None, 17));
+        assert_eq!(given(0, "+a\r\n"), ("".into(), 0, None, 0));
+    }
+
+    #[test]
+    fn a_push_takes_nobodys_turn() {
+        assert_eq!(given(2, ">1\r\n+x\r\n+a\r\n>1\r\n+y\r\n+b\r\n"), ("+a\r\n|+b\r\n".into(), 0, None, 24));
+        let (whole, left, partial, _) = given(1, ">2\r\n+x\r\n");
+        assert_eq!((whole.as_str(), left, partial), ("", 1, Some(0)), "not even one that is not whole");
+    }
+
+    #[test]
+    fn what_is_not_whole_is_told_by_where_it_begins() {
+        assert_eq!(given(2, "+a\r\n$5\r\nhel"), ("+a\r\n".into(), 1, Some(4), 11));
+        let mut scanner = ReplyScanner::default();
+        let mut frames = Frames { chunk: b"what?\r\n", at: 0, scanner: &mut scanner, left: 1, partial: None };
+        assert!(frames.cut().is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_push_is_not_kept_and_a_part_of_a_reply_is() {
+        let mut reading = Reading::default();
+        reading.begin(b">2\r\n+x\r\n");
+        assert!(reading.course == Course::Push && reading.kept.is_empty());
+        let mut reading = Reading::default();
+        reading.begin(b"$5\r\nhel");
+        assert!(reading.course == Course::Keep && reading.kept == b"$5\r\nhel");
+    }
+}

@@ -88,6 +88,7 @@ impl Trunk {
 impl Wire {
     /// Asks for any answer.
     pub(super) fn ask_for_proof(&mut self) {
+        self.begins.push(self.out.len());
         self.out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
         self.in_flight.push_back(Place::of(Seat::vacant(), 1));
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::seat::Place;
+use super::seat::{Owner, Place};
 use super::{Stage, Trunk, Wire};
 use crate::route::{Moment, Passage};
 
@@ -88,6 +88,7 @@ impl Trunk {
     /// Each speaker in turn hands over a bounded share of what it has ready.
     fn gather(self: &Rc<Self>, wire: &mut Wire) {
         wire.out.clear();
+        wire.begins.clear();
         wire.written = 0;
         let now = Moment::now();
         let turns = self.speakers.borrow().len();
@@ -99,9 +100,11 @@ impl Trunk {
             seat.speaks.set(false);
             let Some(session) = seat.session() else { continue };
             let room = WINDOW.saturating_sub(seat.in_flight.get());
+            let begin = wire.out.len();
             let handed = session.hand_over(&self.lanes, room, seat.waited.take(), now, &mut wire.out);
             if handed > 0 {
                 seat.in_flight.set(seat.in_flight.get() + handed);
+                wire.begins.push(begin);
                 wire.in_flight.push_back(Place::of(seat, handed));
             }
         }
@@ -113,6 +116,29 @@ impl Trunk {
         }
         self.asks(!wire.in_flight.is_empty());
     }
+
+    /// Nothing more is written: what was handed over and did not go out, whole or in part, is not executed. Its sessions ask it elsewhere.
+    pub(super) fn take_back(&self) {
+        let wire = &mut *self.wire.borrow_mut();
+        while let Some(begin) = wire.begins.pop().filter(|_| wire.written < wire.out.len()) {
+            let Some(mut place) = wire.in_flight.pop_back() else { break };
+            let unsent = wire.out.len() - begin.max(wire.written);
+            wire.out.truncate(begin.max(wire.written));
+            let back = match &place.owner {
+                Owner::Seat(seat) => {
+                    let back = seat.session().map_or(place.replies, |session| session.take_back(&self.lanes, seat, unsent));
+                    seat.in_flight.set(seat.in_flight.get().saturating_sub(back));
+                    back
+                }
+                Owner::Opening | Owner::Check(_) => place.replies,
+            };
+            let went = place.replies.saturating_sub(back);
+            if went > 0 {
+                place.replies = went;
+                wire.in_flight.push_back(place);
+            }
+        }
+    }
 }
 
 impl Wire {
@@ -120,6 +146,7 @@ impl Wire {
     fn check_alignment(&mut self) {
         self.nonce = self.nonce.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let nonce = self.nonce;
+        self.begins.push(self.out.len());
         self.out.extend_from_slice(format!("*2\r\n$4\r\nECHO\r\n${NONCE_DIGITS}\r\n{nonce:016x}\r\n").as_bytes());
         self.in_flight.push_back(Place::check(nonce));
     }
