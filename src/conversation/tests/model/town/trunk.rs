@@ -234,6 +234,7 @@ impl Town {
         };
         let mut scratch = Ledger::default();
         scratch.ends.clone_from(&self.ledger.ends);
+        scratch.moves.clone_from(&self.ledger.moves);
         link.is_some_and(|link| {
             let burial = link.bury(&mut scratch);
             burial.is_unclear || burial.unknown.iter().any(|number| (number / NUMBERS) as usize == who)
