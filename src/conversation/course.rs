@@ -200,7 +200,8 @@ impl Conversation {
             Own::Mark => {
                 match frame[0] {
                     b'-' => self.waits_in_vain(),
-                    _ => self.wrote_before = false,
+                    // It is a write itself: of this connection, if that is lost before WAIT is asked.
+                    _ => (self.wrote_before, self.wrote) = (false, true),
                 }
                 done
             }
@@ -230,9 +231,7 @@ impl Conversation {
     fn error_course(&mut self, index: usize, request: Request, command: Command, line: &[u8]) -> Result<Course, Stop> {
         if self.shared && self.leaves_open(command, line) {
             // What the others ask would be queued in it.
-            return Err(Stop::Next(Next::DropUpstream(Some(
-                "the end of a transaction was refused on an upstream that is shared",
-            ))));
+            return Err(Stop::Astray("the end of a transaction was refused on an upstream that is shared"));
         }
         self.hint = reply::hint(line).or(self.hint);
         let aborted = command.kind == Kind::Exec && is_abort(line) && self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
@@ -244,6 +243,8 @@ impl Conversation {
         if let Some(why) = refused.filter(|_| can_be_asked_again) {
             let in_multi = self.transaction.is_some();
             let doubt = self.doubt.get_or_insert_with(|| Box::new(Doubt { in_multi, ..Doubt::default() }));
+            // Where only a large reply was put off, nobody has looked yet.
+            doubt.stays &= doubt.why.is_some();
             doubt.why = doubt.why.or(Some(why));
             doubt.in_multi &= command.kind != Kind::Exec;
             return self.withhold(index, line, Stage::Refused);

@@ -26,8 +26,8 @@ impl Conversation {
         self.begin(epoch, false, turn);
         self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special());
         self.bare = self.oversees();
-        let replay = |state: &Box<Remembered>| if self.bare { state.replay_bare() } else { state.replay() };
-        let mut prelude = self.state.as_ref().map(replay).unwrap_or_default();
+        let replay = |state: &Remembered| if self.bare { state.replay_bare() } else { state.replay() };
+        let mut prelude = self.state.as_deref().map(replay).unwrap_or_default();
         // RESP 2 takes little else after them.
         let subscriptions = prelude.iter().position(|(own, ..)| matches!(own, Own::Subscriptions(_))).unwrap_or(prelude.len());
         let subscriptions = prelude.split_off(subscriptions);
@@ -52,7 +52,7 @@ impl Conversation {
         if before.is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
             self.estrange_cursors();
-            self.wrote_elsewhere |= std::mem::take(&mut self.wrote);
+            self.wrote_elsewhere |= std::mem::take(&mut self.wrote) | std::mem::take(&mut self.wrote_before);
         }
         self.note_writes_before(before.is_some(), shared);
         (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);

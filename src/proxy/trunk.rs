@@ -286,7 +286,7 @@ impl Trunk {
             }
         }
         if let Some(words) = busy {
-            self.lanes.pool.tell_busy(&words);
+            self.lanes.pool.tell_busy(&words, self.lanes.local.tick.get());
         }
     }
 }

@@ -32,6 +32,8 @@ const RESET: &[u8] = b"*1\r\n$5\r\nRESET\r\n";
 pub struct Pool {
     pub(super) trunks: RefCell<Vec<Rc<Trunk>>>,
     spares: RefCell<Vec<Spare>>,
+    /// When the primary said last that a script keeps it busy.
+    pub(super) busy: Cell<Option<u32>>,
     /// For those who have not logged in.
     pub door: Door,
     refused: RefCell<Vec<(ConnectionKey, Moment)>>,

@@ -53,6 +53,8 @@ pub struct Frames<'a> {
     at: usize,
     scanner: &'a mut ReplyScanner,
     left: usize,
+    /// Bytes of the largest of them.
+    pub largest: usize,
     /// The last one is not whole; it begins here.
     partial: Option<usize>,
 }
@@ -69,6 +71,7 @@ impl<'a> Frames<'a> {
                     // A push is nobody's reply.
                     if rest[0] != b'>' {
                         self.left -= 1;
+                        self.largest = self.largest.max(length);
                         return Ok(Some(&rest[..length]));
                     }
                 }
@@ -146,7 +149,7 @@ impl Trunk {
                 continue;
             };
             let left = place.replies;
-            let mut frames = Frames { chunk, at, scanner: &mut wire.reading.scanner, left, partial: None };
+            let mut frames = Frames { chunk, at, scanner: &mut wire.reading.scanner, left, largest: 0, partial: None };
             match &place.owner {
                 Owner::Seat(seat) => self.deliver(seat, &mut frames, now)?,
                 Owner::Opening => {
@@ -160,9 +163,10 @@ impl Trunk {
                     }
                 }
             }
+            let (begin, end) = (at, frames.partial.unwrap_or(frames.at));
             at = frames.at;
             let (left, partial) = (frames.left, frames.partial);
-            self.answered(wire, left);
+            self.answered(wire, left, end - begin);
             if let Some(from) = partial {
                 wire.reading.begin(&chunk[from..]);
             }
@@ -175,11 +179,11 @@ impl Trunk {
         Ok(())
     }
 
-    /// So many replies are left to come for the first place.
-    fn answered(self: &Rc<Self>, wire: &mut Wire, left: usize) {
+    /// So many replies are left to come for the first place; those that came had so many bytes.
+    fn answered(self: &Rc<Self>, wire: &mut Wire, left: usize, bytes: usize) {
         let Some(place) = wire.in_flight.front_mut() else { return };
         if let Owner::Seat(seat) = &place.owner {
-            seat.in_flight.set(seat.in_flight.get().saturating_sub(place.replies - left));
+            seat.was_given(place.replies - left, bytes);
         }
         let is_opening = matches!(place.owner, Owner::Opening);
         place.replies = left;
@@ -233,6 +237,7 @@ impl Trunk {
         let end = wire.reading.scanner.scan(bytes).map_err(|_| "the primary does not speak RESP")?;
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let is_whole = end.is_some();
+        let bytes = wire.reading.kept.len() + part.len();
         let mut course = wire.reading.course;
         if course == Course::Push {
             if is_whole {
@@ -255,7 +260,8 @@ impl Trunk {
                 match (seat.as_ref().zip(session.as_ref()), &seat) {
                     (Some((seat, session)), _) => {
                         let mut scanner = ReplyScanner::default();
-                        let mut frames = Frames { chunk: &kept, at: 0, scanner: &mut scanner, left: 1, partial: None };
+                        let mut frames =
+                            Frames { chunk: &kept, at: 0, scanner: &mut scanner, left: 1, largest: 0, partial: None };
                         session.hear_trunk(&self.lanes, seat, &mut frames, now)?;
                     }
                     (None, Some(_)) => {}
@@ -278,7 +284,7 @@ impl Trunk {
             wire.reading.course = Course::Between;
             self.congested.set(false);
             let left = wire.in_flight.front().map_or(0, |place| place.replies - 1);
-            self.answered(wire, left);
+            self.answered(wire, left, bytes);
         }
         Ok(part.len())
     }
@@ -293,5 +299,53 @@ impl Reading {
             self.course = Course::Keep;
             self.kept.extend_from_slice(part);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole replies in each of these chunks, with a bar between them, for a place that has so many replies to come; then what is left, and where a part begins.
+    fn given(left: usize, chunk: &str) -> (String, usize, Option<usize>, usize) {
+        let mut scanner = ReplyScanner::default();
+        let mut frames = Frames { chunk: chunk.as_bytes(), at: 0, scanner: &mut scanner, left, largest: 0, partial: None };
+        let mut whole = Vec::new();
+        while let Some(frame) = frames.cut().expect("replies") {
+            whole.push(std::str::from_utf8(frame).expect("text").to_owned());
+        }
+        (whole.join("|"), frames.left, frames.partial, frames.at)
+    }
+
+    #[test]
+    fn each_place_is_given_its_own_replies_and_no_more() {
+        assert_eq!(given(2, "+a\r\n:1\r\n+c\r\n"), ("+a\r\n|:1\r\n".into(), 0, None, 8));
+        assert_eq!(given(3, "+a\r\n*2\r\n:1\r\n$-1\r\n"), ("+a\r\n|*2\r\n:1\r\n$-1\r\n".into(), 1, None, 17));
+        assert_eq!(given(0, "+a\r\n"), ("".into(), 0, None, 0));
+    }
+
+    #[test]
+    fn a_push_takes_nobodys_turn() {
+        assert_eq!(given(2, ">1\r\n+x\r\n+a\r\n>1\r\n+y\r\n+b\r\n"), ("+a\r\n|+b\r\n".into(), 0, None, 24));
+        let (whole, left, partial, _) = given(1, ">2\r\n+x\r\n");
+        assert_eq!((whole.as_str(), left, partial), ("", 1, Some(0)), "not even one that is not whole");
+    }
+
+    #[test]
+    fn what_is_not_whole_is_told_by_where_it_begins() {
+        assert_eq!(given(2, "+a\r\n$5\r\nhel"), ("+a\r\n".into(), 1, Some(4), 11));
+        let mut scanner = ReplyScanner::default();
+        let mut frames = Frames { chunk: b"what?\r\n", at: 0, scanner: &mut scanner, left: 1, largest: 0, partial: None };
+        assert!(frames.cut().is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_push_is_not_kept_and_a_part_of_a_reply_is() {
+        let mut reading = Reading::default();
+        reading.begin(b">2\r\n+x\r\n");
+        assert!(reading.course == Course::Push && reading.kept.is_empty());
+        let mut reading = Reading::default();
+        reading.begin(b"$5\r\nhel");
+        assert!(reading.course == Course::Keep && reading.kept == b"$5\r\nhel");
     }
 }

@@ -16,6 +16,8 @@ use crate::proxy::lanes::Lanes;
 
 /// So many ticks without a word are silence: a tenth of a second at least.
 const SILENT_TICKS: u32 = 2;
+/// That a script keeps the server busy counts for a second; then it is asked again.
+const BUSY_TICKS: u32 = 10;
 
 /// What a trunk knows of its own silence.
 #[derive(Default)]
@@ -97,7 +99,8 @@ impl Pool {
     pub fn watch(&self, lanes: &Rc<Lanes>, tick: u32) {
         let trunks: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
         trunks.iter().for_each(|trunk| trunk.notice_silence(tick));
-        for silent in trunks.iter().filter(|trunk| trunk.silence.silent.get() && trunk.keeps_others_waiting()) {
+        let matters = |trunk: &&Rc<Trunk>| trunk.is_silent() && (trunk.keeps_others_waiting() || !self.is_busy(tick));
+        for silent in trunks.iter().filter(matters) {
             let Some(other) = self.trunk(lanes, &silent.policy, silent.key.clone()) else { continue };
             if other.outlives(silent) {
                 silent.release(None);
@@ -108,8 +111,23 @@ impl Pool {
         }
     }
 
+    fn is_busy(&self, tick: u32) -> bool {
+        self.busy.get().is_some_and(|at| tick.wrapping_sub(at) <= BUSY_TICKS)
+    }
+
+    /// A moment ago the server has said to others that a script keeps it busy, and there is where to hear that: another trunk, or room for
+    /// one. Who is about to say something to this one would wait for nothing.
+    pub fn tells_busy(&self, instead_of: &Trunk, tick: u32) -> bool {
+        let same =
+            |other: &&Rc<Trunk>| other.policy.listener.name == instead_of.policy.listener.name && other.key == instead_of.key;
+        let trunks = self.trunks.borrow();
+        let others = || trunks.iter().filter(same).filter(|other| !std::ptr::eq(&***other, instead_of));
+        self.is_busy(tick) && (others().next().is_none() || others().any(|other| !other.is_silent() && !other.is_congested()))
+    }
+
     /// The server says to others that a script keeps it busy.
-    pub(super) fn tell_busy(&self, words: &str) {
+    pub(super) fn tell_busy(&self, words: &str, tick: u32) {
+        self.busy.set(Some(tick));
         let trunks: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
         trunks.iter().filter(|trunk| trunk.silence.silent.get()).for_each(|trunk| trunk.release(Some(words)));
     }

@@ -77,9 +77,50 @@ pub fn ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
+/// Mostly what may be shared.
+pub fn ask_of_many() -> impl Strategy<Value = Ask> {
+    let shared = prop::sample::select(vec![
+        Ask::Set,
+        Ask::Set,
+        Ask::Get,
+        Ask::Get,
+        Ask::Get,
+        Ask::Incr,
+        Ask::Push,
+        Ask::Publish,
+        Ask::Eval,
+        Ask::EvalSha,
+        Ask::ScriptLoad,
+        Ask::Scan,
+        Ask::Ping,
+    ]);
+    let now_and_then = prop::sample::select(vec![
+        Ask::Multi,
+        Ask::Exec,
+        Ask::Exec,
+        Ask::Discard,
+        Ask::Watch,
+        Ask::Unwatch,
+        Ask::Select,
+        Ask::Pop,
+        Ask::Read,
+        Ask::Subscribe,
+        Ask::Unsubscribe,
+        Ask::Unsubscribe,
+        Ask::Hello,
+        Ask::Name,
+        Ask::Unknown,
+        Ask::Big,
+        Ask::Reset,
+    ]);
+    prop_oneof![40 => shared, 3 => now_and_then, 1 => ask()]
+}
+
 /// What the client believes it will be in when all that it asked is answered.
 #[derive(Debug, Default)]
 pub struct Intent {
+    /// Behind the names of its keys: several clients have each their own.
+    pub mark: String,
     in_multi: bool,
     subscriptions: bool,
     resp3: bool,
@@ -93,7 +134,7 @@ impl Intent {
     /// `cursor` is the last that it got.
     pub fn words(&mut self, ask: Ask, number: u32, variant: u8, cursor: &str) -> Option<Vec<String>> {
         let pick = |words: &[&str]| words[usize::from(variant) % words.len()].to_owned();
-        let key = pick(&["a", "b"]);
+        let key = pick(&["a", "b"]) + &self.mark;
         let script = pick(&["write.1", "write.2", LYING_SCRIPT]);
         let tag = format!("#{number}");
         let listens = self.subscriptions && !self.resp3;
@@ -130,6 +171,8 @@ impl Intent {
             Ask::Move => format!("BRPOPLPUSH q {tag} {}", pick(&["0", "10", "0.5"])),
             Ask::Publish => format!("PUBLISH c {tag}"),
             Ask::Multi => "MULTI".into(),
+            // With a word too many it shares nothing.
+            Ask::Exec if !self.mark.is_empty() => "EXEC".into(),
             Ask::Exec => format!("EXEC {tag}"),
             Ask::Discard => "DISCARD".into(),
             Ask::Watch => format!("WATCH {key}"),
@@ -164,7 +207,7 @@ impl Intent {
             // Others may be left; PING tells.
             Ask::Unsubscribe => self.subscriptions &= !text.ends_with('E'),
             Ask::Hello => self.resp3 = text.starts_with("HELLO 3"),
-            Ask::Reset => *self = Self::default(),
+            Ask::Reset => *self = Self { mark: std::mem::take(&mut self.mark), ..Self::default() },
             Ask::Quit => self.quit = true,
             _ => {}
         }

@@ -6,7 +6,7 @@ use super::data::{Ledger, SECOND_STREAM_AT, Server};
 use super::server::{Link, bulk, number_of};
 use crate::route::Moment;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Blocked {
     Pop { number: u32, until: Option<Moment> },
     Read { number: u32, stream: usize, from: u32, until: Option<Moment> },

@@ -12,7 +12,7 @@ const SETTLED_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
 impl World {
     pub(super) fn check(&mut self) {
-        self.check_bounds();
+        check_bounds(&self.conversation);
         // Control has not seen yet that another one was promoted.
         self.route.filter(|server| self.servers[*server].usurped).into_iter().for_each(|server| self.forgive(server));
         let log = &self.servers.last().expect("there is one").data.log;
@@ -33,14 +33,6 @@ impl World {
         assert_eq!(denied, None, "the client was told that it was not executed: {log:?}");
     }
 
-    fn check_bounds(&self) {
-        let Conversation { queue, settled, holding, effects, .. } = &self.conversation;
-        assert!(queue.held() <= HELD_BYTES_MAX, "{} bytes are held", queue.held());
-        assert!(holding.len() <= HOLDING_BYTES_MAX, "{} bytes of a frame", holding.len());
-        let kept: usize = settled.values().map(Vec::len).sum();
-        assert!(kept <= SETTLED_BYTES_MAX && settled.len() <= queue.len() && effects.len() <= queue.len());
-    }
-
     /// When everything has come to rest.
     pub(super) fn check_the_end(&mut self) {
         self.check();
@@ -54,4 +46,13 @@ impl World {
             log.iter().find(|number| self.ledger.ends.contains_key(number) && !self.client.acknowledged.contains(number));
         assert!(popped.is_none() || self.rough, "{popped:?} popped an element that nobody was given");
     }
+}
+
+/// What is kept has bounds.
+pub(super) fn check_bounds(conversation: &Conversation) {
+    let Conversation { queue, settled, holding, effects, .. } = conversation;
+    assert!(queue.held() <= HELD_BYTES_MAX, "{} bytes are held", queue.held());
+    assert!(holding.len() <= HOLDING_BYTES_MAX, "{} bytes of a frame", holding.len());
+    let kept: usize = settled.values().map(Vec::len).sum();
+    assert!(kept <= SETTLED_BYTES_MAX && settled.len() <= queue.len() && effects.len() <= queue.len());
 }

@@ -97,6 +97,8 @@ pub struct Ledger {
     pub read_from: BTreeMap<u32, u32>,
     /// It was asked where a stream stood, and refused.
     pub end_refused: bool,
+    /// A script was to be loaded, and that was refused: a primary that loads is not elected.
+    pub script_refused: bool,
     /// Where it stood when the client had asked.
     pub asked_from: BTreeMap<u32, u32>,
     /// Requests were refused that a server may have executed already, behind another one.

@@ -1,6 +1,6 @@
 //! Errors that the client may be told, and when.
 
-use super::client::{Asked, Client, Excuses};
+use super::client::{Asked, Client, Excuses, NUMBERS};
 use super::data::Ledger;
 use super::server::{ABORTED, ABORTED_FOR, LOADING, NO_MULTI, NOREPLICAS, NOSCRIPT, READONLY, SUBSCRIBED, UNBLOCKED};
 
@@ -8,7 +8,8 @@ const REFUSED: &str = "MASTERDOWN mainstay: ";
 
 /// A later write was executed: asked again it would come behind that.
 fn was_overtaken(asked: &Asked, ledger: &Ledger) -> bool {
-    asked.number.is_some_and(|number| ledger.written_at.range(number + 1..).next().is_some())
+    let of_its_client = |number: u32| number + 1..(number / NUMBERS + 1) * NUMBERS;
+    asked.number.is_some_and(|number| ledger.written_at.range(of_its_client(number)).next().is_some())
 }
 
 impl Client {
@@ -23,7 +24,7 @@ impl Client {
             _ if text.starts_with(REFUSED) => excuses.refused,
             READONLY | NOREPLICAS | LOADING => is_told || name == "FOO.BAR" || is_script && text != READONLY || name == "WAIT",
             UNBLOCKED => is_told,
-            NOSCRIPT => name == "EVALSHA" && !self.scripts.contains(&asked.words[1]),
+            NOSCRIPT => name == "EVALSHA" && (excuses.script_refused || !self.scripts.contains(&asked.words[1])),
             // Its MULTI may have come after the window.
             ABORTED => excuses.refused || self.multi.as_ref().is_some_and(|multi| multi.dirty),
             NO_MULTI | "ERR DISCARD without MULTI" => self.multi.is_none(),

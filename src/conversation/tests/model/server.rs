@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::blocking::Blocked;
+use super::client::NUMBERS;
 use super::data::{Fate, Ledger, Server};
 use crate::resp::frames::{RequestScanner, arguments};
 use crate::route::Moment;
@@ -41,7 +42,7 @@ impl State {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Multi {
     queued: Vec<Vec<String>>,
     dirty: bool,
@@ -49,16 +50,18 @@ struct Multi {
 }
 
 /// What was done with writes, told when the reply up to `end` has been delivered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Outcome {
     end: usize,
     numbers: Vec<u32>,
     executed: bool,
+    /// Of a transaction: which of it was refused may be unheard.
+    exec: bool,
     /// It reads a stream from here.
     reads_from: Option<(u32, u32)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Link {
     pub id: u64,
     /// Its place among the servers.
@@ -79,6 +82,13 @@ pub struct Link {
     /// How many writes its server had executed with the last one of this connection: what WAIT is about.
     pub(super) written: usize,
     pub(super) blocked: Option<Blocked>,
+}
+
+/// What may have been executed on a connection that has ended.
+pub struct Burial {
+    pub unknown: Vec<u32>,
+    /// Whether anything was is not looked into.
+    pub is_unclear: bool,
 }
 
 pub fn number_of(words: &[String]) -> Option<u32> {
@@ -118,6 +128,13 @@ impl Link {
         !self.output.is_empty()
     }
 
+    /// Something was asked or said that is not answered or heard, or stays with it.
+    pub fn owes(&self) -> bool {
+        let stays = self.multi.is_some() || self.watching || !self.subscriptions.is_empty();
+        // A push may come at any time.
+        stays || !self.input.is_empty() || self.output.first().is_some_and(|first| *first != b'>')
+    }
+
     /// The next `most` bytes for the proxy.
     pub fn take(&mut self, most: usize) -> Vec<u8> {
         let rest = self.output.split_off(most.min(self.output.len()));
@@ -145,13 +162,13 @@ impl Link {
     }
 
     pub(super) fn outcome(&mut self, numbers: Vec<u32>, executed: bool) {
-        self.outcomes.push_back(Outcome { end: self.made, numbers, executed, reads_from: None });
+        self.outcomes.push_back(Outcome { end: self.made, numbers, executed, exec: false, reads_from: None });
     }
 
     /// What mainstay asked before it has told where that stands, once it has heard it.
     pub(super) fn reads_from(&mut self, number: u32, from: u32) {
         let (end, numbers) = (self.made, Vec::new());
-        self.outcomes.push_back(Outcome { end, numbers, executed: false, reads_from: Some((number, from)) });
+        self.outcomes.push_back(Outcome { end, numbers, executed: false, exec: false, reads_from: Some((number, from)) });
     }
 
     fn next_request(&mut self) -> Option<Vec<String>> {
@@ -195,8 +212,8 @@ impl Link {
         self.touched |= self.watching;
     }
 
-    /// The connection ends: of what was handed to it and not answered nobody can know. True where it may have been executed.
-    pub fn bury(mut self, ledger: &mut Ledger) -> bool {
+    /// The connection ends: of what was handed to it and not answered nobody can know. What may have been executed.
+    pub fn bury(mut self, ledger: &mut Ledger) -> Burial {
         self.settle_told(ledger);
         let mut unknown: Vec<u32> = self.outcomes.iter().flat_map(|outcome| outcome.numbers.clone()).collect();
         if let Some(Blocked::Pop { number, .. }) = self.blocked {
@@ -205,7 +222,7 @@ impl Link {
         let mut queued: Option<Vec<u32>> =
             self.multi.take().map(|multi| multi.queued.iter().filter_map(|words| number_of(words)).collect());
         // Until it is answered nobody knows that it was a MULTI; what EXEC would do without one is not looked into.
-        let mut is_unclear = queued.is_some() && self.told < self.made;
+        let mut is_unclear = queued.is_some() && self.told < self.made || self.outcomes.iter().any(|outcome| outcome.exec);
         while let Some(words) = self.next_request() {
             match (words[0].as_str(), &mut queued) {
                 ("EXEC", None) => is_unclear = true,
@@ -225,7 +242,7 @@ impl Link {
         unknown.iter().for_each(|number| {
             ledger.fates.entry(*number).or_insert(Fate::Unknown);
         });
-        is_unclear || !unknown.is_empty()
+        Burial { unknown, is_unclear }
     }
 
     fn request(&mut self, words: Vec<String>, server: &mut Server, ledger: &mut Ledger, now: Moment) {
@@ -249,6 +266,7 @@ impl Link {
         } else {
             None
         };
+        ledger.script_refused |= refusal.is_some() && name == "SCRIPT";
         ledger.end_refused |= refusal.is_some() && name == "XREVRANGE";
         match (refusal, &mut self.multi, &*name) {
             (Some(why), Some(_), "EXEC") => {
@@ -256,6 +274,7 @@ impl Link {
                 let numbers = queued.iter().chain([&words]).filter_map(|words| number_of(words)).collect();
                 self.out(&format!("-{ABORTED_FOR}{why}\r\n"));
                 self.outcome(numbers, false);
+                self.is_exec();
             }
             (Some(why), Some(multi), _) => {
                 multi.dirty = true;
@@ -266,6 +285,12 @@ impl Link {
                 self.outcome(number.into_iter().collect(), false);
             }
             (None, Some(multi), _) if !matches!(&*name, "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "RESET" | "QUIT") => {
+                let owner = |words: &[String]| number_of(words).map(|number| number / NUMBERS);
+                let others = multi
+                    .queued
+                    .iter()
+                    .find(|queued| owner(queued).is_some_and(|one| owner(&words).is_some_and(|two| one != two)));
+                assert!(others.is_none(), "{words:?} comes into the transaction of another client: {others:?}");
                 multi.writes |= is_flagged_write(&name);
                 multi.queued.push(words);
                 self.out("+QUEUED\r\n");
@@ -308,10 +333,16 @@ impl Link {
                     _ => self.execute(words, server, ledger).0,
                 });
             }
-            ledger.executed_on.extend(number.map(|number| (number, self.id)));
+            ledger.executed_on.extend(numbers.iter().map(|number| (*number, self.id)));
             self.out(&reply);
         }
         self.outcome(numbers, executed);
+        self.is_exec();
+    }
+
+    /// The last outcome is that of a transaction.
+    fn is_exec(&mut self) {
+        self.outcomes.back_mut().into_iter().for_each(|outcome| outcome.exec = true);
     }
 
     fn subscribe(&mut self, words: &[String]) {

@@ -283,7 +283,10 @@ impl World {
     pub(super) fn close(&mut self, close: Close) {
         let in_frame = self.client.is_in_frame();
         self.draining = false;
-        let unknown = self.link.take().is_some_and(|link| link.bury(&mut self.ledger));
+        let unknown = self.link.take().is_some_and(|link| {
+            let burial = link.bury(&mut self.ledger);
+            burial.is_unclear || !burial.unknown.is_empty()
+        });
         let why = &*close.why;
         let excused = if why.contains("nobody can know whether") {
             unknown

@@ -63,7 +63,10 @@ fn what_is_refused_behind_a_deferred_reply_is_told_in_its_turn() {
     talk.hands_over(ALL);
     assert!(large(&mut talk));
     talk.replies(&["-LOADING Redis is loading the dataset in memory\r\n", "-WRONGTYPE\r\n"]);
-    assert_eq!(talk.hears(), "");
+    assert!(talk.conversation.doubts(), "control has to look at that");
+    assert_eq!((talk.hears().as_str(), talk.conversation.must_leave()), ("", false));
+    talk.turn(Conversation::primary_stays).expect("it goes on");
+    assert!(talk.conversation.must_leave());
     talk.leaves();
     talk.attach();
     assert_eq!(talk.sends(), "GET big; LRANGE s 0 1");

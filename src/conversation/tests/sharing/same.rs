@@ -119,7 +119,9 @@ proptest! {
                 // Where it ends, a part of the last word may have been passed on before.
                 let ends = outcomes.iter().any(|outcome| *outcome != Ok(Next::Continue));
                 prop_assert_eq!(&outcomes[0], &outcomes[1], "{} to {}", frame, commands);
-                if ends && outcomes[0].is_err() {
+                // Whoever found that out ends the upstream for all that share it.
+                if ends && (outcomes[0].is_err() || whole.conversation.is_shared()) {
+                    prop_assert!(outcomes[0].is_err() || whole.lost() == parts.lost());
                     return Ok(());
                 }
                 prop_assert_eq!(seen(&mut whole), seen(&mut parts), "{} to {}", frame, commands);
