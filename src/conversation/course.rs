@@ -231,9 +231,7 @@ impl Conversation {
     fn error_course(&mut self, index: usize, request: Request, command: Command, line: &[u8]) -> Result<Course, Stop> {
         if self.shared && self.leaves_open(command, line) {
             // What the others ask would be queued in it.
-            return Err(Stop::Next(Next::DropUpstream(Some(
-                "the end of a transaction was refused on an upstream that is shared",
-            ))));
+            return Err(Stop::Astray("the end of a transaction was refused on an upstream that is shared"));
         }
         self.hint = reply::hint(line).or(self.hint);
         let aborted = command.kind == Kind::Exec && is_abort(line) && self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);

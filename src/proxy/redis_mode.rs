@@ -33,7 +33,7 @@ use self::doubt::Doubt;
 use self::outlet::{Outlet, Owed};
 use self::pause::Pause;
 use self::upstream::Upstream;
-use super::tally::{Pinned, Tally};
+use super::tally::{Debt, Pinned, Tally};
 use super::tcp_mode::{PARKED_BYTES_MAX, QUEUED_BYTES_MAX};
 use super::transport::Stream;
 use super::trunk::Entry;
@@ -52,6 +52,7 @@ pub struct Dialogue {
     owed: Owed,
     upstream: Upstream,
     pinned: Pinned,
+    debt: Debt,
     doubt: Option<Box<Doubt>>,
     /// Before the next upstream.
     pause: Pause,
@@ -86,6 +87,7 @@ impl Dialogue {
             owed: Owed::default(),
             upstream: Upstream::None,
             pinned: Pinned::new(tally.clone()),
+            debt: Debt::new(tally.clone()),
             doubt: None,
             pause: Pause::default(),
             client_ended: false,
@@ -101,6 +103,7 @@ impl Dialogue {
     pub fn poll(&mut self, cx: &mut Context<'_>, present: &Present<'_>, scratch: &mut [u8]) -> Poll<End> {
         let result = self.turn(cx, present, scratch);
         self.pinned.set(self.conversation.pin());
+        self.note_owed();
         match result {
             Ok(()) => Poll::Pending,
             Err(end) => Poll::Ready(end),

@@ -14,6 +14,8 @@ pub struct Tally {
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
     requests: Option<Requests>,
+    /// Bytes that clients have not taken yet.
+    owed: Cell<usize>,
 }
 
 /// The part of a [`Tally`] that only redis mode has.
@@ -38,7 +40,7 @@ impl Tally {
             upstreams: Cell::new(0),
             trunks: Cell::new(0),
         });
-        Self { metrics, bytes_in: Cell::new(0), bytes_out: Cell::new(0), requests }
+        Self { metrics, bytes_in: Cell::new(0), bytes_out: Cell::new(0), requests, owed: Cell::new(0) }
     }
 
     /// Bytes from and to clients.
@@ -147,6 +149,37 @@ impl Drop for SharedUpstream {
     fn drop(&mut self) {
         self.0.add_trunks(-1);
         self.0.flush();
+    }
+}
+
+/// What a session's client has not taken yet, counted together with that of others for as long as it lives.
+pub struct Debt {
+    tally: Rc<Tally>,
+    bytes: Cell<usize>,
+}
+
+impl Debt {
+    /// Of a session that owes nothing yet.
+    pub fn new(tally: Rc<Tally>) -> Self {
+        Self { tally, bytes: Cell::new(0) }
+    }
+
+    /// So much is owed now.
+    #[inline]
+    pub fn set(&self, bytes: usize) {
+        let before = self.bytes.replace(bytes);
+        self.tally.owed.set(self.tally.owed.get() + bytes - before);
+    }
+
+    /// So much to all of them.
+    pub fn together(&self) -> usize {
+        self.tally.owed.get()
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::multitude::{Manners, Multitude, Outcome, USERS, furnish};
 use super::wire::{encode, parse};
-use crate::harness::{Redis, ms};
+use crate::harness::*;
 use crate::{kept_rightly, told_rightly, work};
 
 /// What the relay does wrong, with every so manieth reply or request.
@@ -23,6 +23,8 @@ enum Wrong {
     Dropped,
     /// A reply comes twice.
     Repeated,
+    /// A short text never comes.
+    DroppedText,
     /// A write is executed twice, and answered once.
     Doubled,
     /// A write is acknowledged and never executed.
@@ -110,6 +112,8 @@ impl Relay {
                 Vec::new()
             }
             Wrong::Dropped if self.is_due(EVERY) => Vec::new(),
+            // What mainstay asks for itself is longer, or none.
+            Wrong::DroppedText if reply[0] == b'$' && reply.len() < 100 && self.is_due(EVERY) => Vec::new(),
             Wrong::Repeated if self.is_due(EVERY) => reply.repeat(2),
             Wrong::Owner if self.is_due(EVERY) => {
                 let mut offered = self.offered.lock().expect("nobody panics");
@@ -118,7 +122,7 @@ impl Relay {
                     Some(_) | None => reply.to_vec(),
                 }
             }
-            Wrong::Order | Wrong::Dropped | Wrong::Repeated | Wrong::Owner => reply.to_vec(),
+            Wrong::Order | Wrong::Dropped | Wrong::DroppedText | Wrong::Repeated | Wrong::Owner => reply.to_vec(),
         }
     }
 }
@@ -183,4 +187,39 @@ fn writes_that_were_lost_or_doubled_are_noticed() {
         let noticed = outcome.faults.len() + outcome.lost_or_doubled(&server).len();
         assert!(noticed > 0, "{wrong:?} was not noticed in {} replies", outcome.answered);
     }
+}
+
+/// The server itself loses a reply: the next check tells, and everything is asked again over another connection.
+#[test]
+fn with_the_alignment_verified_a_reply_that_is_lost_harms_one_moment_only() {
+    let _alone = crate::alone();
+    let server = Redis::start(&[]);
+    let relay = Relay::start(Wrong::DroppedText, &server);
+    let mainstay = Setup::at([&relay]).runtime("workers = 1").listener(crate::VERIFIED).start();
+    mainstay.wait_for_primary(&relay);
+    const AT_ONCE: usize = 10;
+    let mut sessions: Vec<Client> = (0..8).map(|_| mainstay.client()).collect();
+    let (mut wrong_rounds, mut asked) = (0, 0);
+    for round in 0..100 {
+        let word = |session: usize, number: usize| format!("{round}:{session}:{number}");
+        for (place, session) in sessions.iter_mut().enumerate() {
+            let words: Vec<u8> = (0..AT_ONCE).flat_map(|number| client::command(&["ECHO", &word(place, number)])).collect();
+            session.send(&words).expect("nobody is closed");
+        }
+        let mut wrong = 0;
+        for (place, session) in sessions.iter_mut().enumerate() {
+            for number in 0..AT_ONCE {
+                let reply = session.reply(PATIENCE).expect("a reply, whichever").text();
+                // None is ever older than the moment.
+                assert!(reply.starts_with(&format!("{round}:")) || reply.len() == 16, "{reply:?} in round {round}");
+                wrong += usize::from(reply != word(place, number));
+                asked += 1;
+            }
+        }
+        wrong_rounds += usize::from(wrong > 0);
+    }
+    let lost = asked / EVERY + 20;
+    println!("{wrong_rounds} rounds of 100 with something wrong");
+    assert!(wrong_rounds > 0 && wrong_rounds <= lost, "{wrong_rounds} rounds with something wrong");
+    assert!(mainstay.log.has("a check of the alignment was answered with something else"));
 }

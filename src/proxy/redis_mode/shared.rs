@@ -13,6 +13,11 @@ use crate::route::Moment;
 /// left waiting instead; here the others are behind it.
 const OWED_SHARED_MAX: usize = 32 * 1024 * 1024;
 
+/// The same for all sessions of a listener in one worker: beyond it whoever does not take its replies is closed.
+const OWED_TOGETHER_MAX: usize = 256 * 1024 * 1024;
+/// A session whose replies are larger goes over an upstream of its own for a while: the others wait for each of them.
+const LARGE_BYTES: usize = 64 * 1024;
+
 /// A session's place on a trunk, left when this is dropped.
 pub(super) struct Boarded {
     pub(super) trunk: Rc<Trunk>,
@@ -116,6 +121,9 @@ impl Dialogue {
                 }
             }
         });
+        if frames.largest > LARGE_BYTES {
+            self.conversation.goes_alone();
+        }
         match broken {
             Some(why) => Err(why),
             None => self.consider(present, next),
@@ -144,8 +152,10 @@ impl Dialogue {
         }
         let goes_on = matches!(next, Ok(Next::Continue));
         self.heed(present, next);
-        if self.owed.len() > OWED_SHARED_MAX && self.ending.is_none() {
-            let why = format!("it does not take its replies, and {OWED_SHARED_MAX} bytes of them are kept already");
+        self.note_owed();
+        let together = self.debt.together() > OWED_TOGETHER_MAX && self.owed.len() > OWED_BYTES_MAX;
+        if (self.owed.len() > OWED_SHARED_MAX || together) && self.ending.is_none() {
+            let why = format!("it does not take its replies, and {} bytes of them are kept already", self.owed.len());
             self.close(present, &Close { why, fault: Fault::Client }, CloseReason::Error);
             self.owed.forgive();
         } else if self.owed.len() > OWED_BYTES_MAX {
@@ -162,6 +172,11 @@ impl Dialogue {
             self.speak_up(present);
         }
         Ok(self.is_paused || self.client_ended || self.conversation.is_over())
+    }
+
+    /// What is owed to all is known at any time.
+    pub(super) fn note_owed(&mut self) {
+        self.debt.set(self.owed.len());
     }
 
     /// What had waited for this upstream has been answered: it waits no longer.

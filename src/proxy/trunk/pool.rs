@@ -17,6 +17,8 @@ use crate::route::{Departure, Epoch, Moment};
 
 /// Trunks with the same key. One does the work of all; more are opened while large replies hold it up.
 const TRUNKS_MAX: usize = 4;
+/// Trunks of one group in one worker: as many users, databases and protocols can share. A client may log in as somebody else all the time.
+const ALL_TRUNKS_MAX: usize = 64;
 /// Connections that were given back and are kept.
 const SPARES_MAX: usize = 16;
 /// A trunk or a spare that is not used for so many ticks is closed: half a minute.
@@ -61,7 +63,7 @@ impl Pool {
             return None;
         }
         let fits = |trunk: &&Rc<Trunk>| {
-            let same = trunk.policy.listener.name == policy.listener.name && trunk.key == key;
+            let same = Arc::ptr_eq(&trunk.policy, policy) && trunk.key == key;
             same && trunk.epoch == epoch && matches!(trunk.stage.get(), Stage::Opening | Stage::Open)
         };
         let mut trunks = self.trunks.borrow_mut();
@@ -75,6 +77,13 @@ impl Pool {
         if of_this_kind.len() >= TRUNKS_MAX {
             return None;
         }
+        let living = || trunks.iter().filter(|trunk| !trunk.is_over());
+        if living().count() >= ALL_TRUNKS_MAX {
+            // The one that has been quiet for longest makes room. Where none is quiet this session goes alone.
+            let now = lanes.local.tick.get();
+            let quiet = living().filter(|trunk| trunk.is_idle(0)).max_by_key(|trunk| now.wrapping_sub(trunk.active.get()));
+            quiet?.cut();
+        }
         let trunk = Trunk::open(lanes, policy, key, epoch, endpoint);
         trunks.push(trunk.clone());
         Some(trunk)
@@ -82,7 +91,7 @@ impl Pool {
 
     /// Another trunk is as good as this one, and is not silent.
     pub fn has_livelier(&self, than: &Trunk) -> bool {
-        let same = |other: &Rc<Trunk>| other.policy.listener.name == than.policy.listener.name && other.key == than.key;
+        let same = |other: &Rc<Trunk>| Arc::ptr_eq(&other.policy, &than.policy) && other.key == than.key;
         self.trunks.borrow().iter().any(|other| same(other) && other.is_open() && !other.is_congested() && !other.is_silent())
     }
 

@@ -53,6 +53,8 @@ pub struct Frames<'a> {
     at: usize,
     scanner: &'a mut ReplyScanner,
     left: usize,
+    /// Bytes of the largest of them.
+    pub largest: usize,
     /// The last one is not whole; it begins here.
     partial: Option<usize>,
 }
@@ -69,6 +71,7 @@ impl<'a> Frames<'a> {
                     // A push is nobody's reply.
                     if rest[0] != b'>' {
                         self.left -= 1;
+                        self.largest = self.largest.max(length);
                         return Ok(Some(&rest[..length]));
                     }
                 }
@@ -146,7 +149,7 @@ impl Trunk {
                 continue;
             };
             let left = place.replies;
-            let mut frames = Frames { chunk, at, scanner: &mut wire.reading.scanner, left, partial: None };
+            let mut frames = Frames { chunk, at, scanner: &mut wire.reading.scanner, left, largest: 0, partial: None };
             match &place.owner {
                 Owner::Seat(seat) => self.deliver(seat, &mut frames, now)?,
                 Owner::Opening => {
@@ -160,9 +163,10 @@ impl Trunk {
                     }
                 }
             }
+            let (begin, end) = (at, frames.partial.unwrap_or(frames.at));
             at = frames.at;
             let (left, partial) = (frames.left, frames.partial);
-            self.answered(wire, left);
+            self.answered(wire, left, end - begin);
             if let Some(from) = partial {
                 wire.reading.begin(&chunk[from..]);
             }
@@ -175,11 +179,11 @@ impl Trunk {
         Ok(())
     }
 
-    /// So many replies are left to come for the first place.
-    fn answered(self: &Rc<Self>, wire: &mut Wire, left: usize) {
+    /// So many replies are left to come for the first place; those that came had so many bytes.
+    fn answered(self: &Rc<Self>, wire: &mut Wire, left: usize, bytes: usize) {
         let Some(place) = wire.in_flight.front_mut() else { return };
         if let Owner::Seat(seat) = &place.owner {
-            seat.in_flight.set(seat.in_flight.get().saturating_sub(place.replies - left));
+            seat.was_given(place.replies - left, bytes);
         }
         let is_opening = matches!(place.owner, Owner::Opening);
         place.replies = left;
@@ -233,6 +237,7 @@ impl Trunk {
         let end = wire.reading.scanner.scan(bytes).map_err(|_| "the primary does not speak RESP")?;
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let is_whole = end.is_some();
+        let bytes = wire.reading.kept.len() + part.len();
         let mut course = wire.reading.course;
         if course == Course::Push {
             if is_whole {
@@ -255,7 +260,8 @@ impl Trunk {
                 match (seat.as_ref().zip(session.as_ref()), &seat) {
                     (Some((seat, session)), _) => {
                         let mut scanner = ReplyScanner::default();
-                        let mut frames = Frames { chunk: &kept, at: 0, scanner: &mut scanner, left: 1, partial: None };
+                        let mut frames =
+                            Frames { chunk: &kept, at: 0, scanner: &mut scanner, left: 1, largest: 0, partial: None };
                         session.hear_trunk(&self.lanes, seat, &mut frames, now)?;
                     }
                     (None, Some(_)) => {}
@@ -278,7 +284,7 @@ impl Trunk {
             wire.reading.course = Course::Between;
             self.congested.set(false);
             let left = wire.in_flight.front().map_or(0, |place| place.replies - 1);
-            self.answered(wire, left);
+            self.answered(wire, left, bytes);
         }
         Ok(part.len())
     }
@@ -303,7 +309,7 @@ mod tests {
     /// The whole replies in each of these chunks, with a bar between them, for a place that has so many replies to come; then what is left, and where a part begins.
     fn given(left: usize, chunk: &str) -> (String, usize, Option<usize>, usize) {
         let mut scanner = ReplyScanner::default();
-        let mut frames = Frames { chunk: chunk.as_bytes(), at: 0, scanner: &mut scanner, left, partial: None };
+        let mut frames = Frames { chunk: chunk.as_bytes(), at: 0, scanner: &mut scanner, left, largest: 0, partial: None };
         let mut whole = Vec::new();
         while let Some(frame) = frames.cut().expect("replies") {
             whole.push(std::str::from_utf8(frame).expect("text").to_owned());
@@ -329,7 +335,7 @@ mod tests {
     fn what_is_not_whole_is_told_by_where_it_begins() {
         assert_eq!(given(2, "+a\r\n$5\r\nhel"), ("+a\r\n".into(), 1, Some(4), 11));
         let mut scanner = ReplyScanner::default();
-        let mut frames = Frames { chunk: b"what?\r\n", at: 0, scanner: &mut scanner, left: 1, partial: None };
+        let mut frames = Frames { chunk: b"what?\r\n", at: 0, scanner: &mut scanner, left: 1, largest: 0, partial: None };
         assert!(frames.cut().is_err());
     }
 

@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::pool::Pool;
 use super::seat::{Place, Seat};
@@ -118,8 +119,7 @@ impl Pool {
     /// A moment ago the server has said to others that a script keeps it busy, and there is where to hear that: another trunk, or room for
     /// one. Who is about to say something to this one would wait for nothing.
     pub fn tells_busy(&self, instead_of: &Trunk, tick: u32) -> bool {
-        let same =
-            |other: &&Rc<Trunk>| other.policy.listener.name == instead_of.policy.listener.name && other.key == instead_of.key;
+        let same = |other: &&Rc<Trunk>| Arc::ptr_eq(&other.policy, &instead_of.policy) && other.key == instead_of.key;
         let trunks = self.trunks.borrow();
         let others = || trunks.iter().filter(same).filter(|other| !std::ptr::eq(&***other, instead_of));
         self.is_busy(tick) && (others().next().is_none() || others().any(|other| !other.is_silent() && !other.is_congested()))

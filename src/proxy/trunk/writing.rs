@@ -10,8 +10,6 @@ use crate::route::{Moment, Passage};
 
 /// What is gathered before it is written. What the primary does not take stays with the sessions.
 const OUT_BYTES_MAX: usize = 64 * 1024;
-/// Requests of one session in flight: the others' come in between.
-const WINDOW: usize = 128;
 /// The nonce of a check of the alignment is a number of so many digits.
 const NONCE_DIGITS: usize = 16;
 
@@ -99,7 +97,7 @@ impl Trunk {
             let Some(seat) = self.speakers.borrow_mut().pop_front() else { break };
             seat.speaks.set(false);
             let Some(session) = seat.session() else { continue };
-            let room = WINDOW.saturating_sub(seat.in_flight.get());
+            let room = seat.room();
             let begin = wire.out.len();
             let handed = session.hand_over(&self.lanes, room, seat.waited.take(), now, &mut wire.out);
             if handed > 0 {
