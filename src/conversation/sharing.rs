@@ -169,6 +169,11 @@ impl Conversation {
         self.heavy = self.heavy.max(1);
     }
 
+    /// Since then it waits for the end of that reply, and of what was in flight behind it.
+    pub fn is_deferring(&self) -> bool {
+        self.heavy > 0 && self.doubt.as_ref().is_some_and(|doubt| doubt.stays && doubt.why.is_none())
+    }
+
     /// For a while it goes over an upstream of its own: its client does not take what it is sent, or there is none to share.
     pub fn goes_alone(&mut self) {
         self.heavy = HEAVY_FOR;

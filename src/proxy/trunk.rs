@@ -19,6 +19,7 @@ mod pool;
 mod reading;
 mod seat;
 mod silence;
+mod useless;
 mod writing;
 
 pub use door::Entry;

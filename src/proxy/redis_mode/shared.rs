@@ -212,11 +212,21 @@ impl Dialogue {
         concerned
     }
 
+    /// What it has in flight in this seat, if it is its own, can be asked on another trunk.
+    pub fn may_step_over(&mut self, seat: &Rc<Seat>) -> bool {
+        let draining = matches!(&self.upstream, Upstream::Shared(boarded) if boarded.draining.is_some());
+        !self.sits_on(seat) || !draining && self.conversation.may_step_over()
+    }
+
+    /// It asks for the large reply that is coming on an upstream of its own.
+    pub fn defers(&self) -> bool {
+        self.conversation.is_deferring()
+    }
+
     /// The trunk says nothing while the server answers others: what it has asked there is asked elsewhere, or answered with what the
     /// server says to everybody (`busy`). True where that can be done.
     pub fn step_over(&mut self, present: &Present<'_>, seat: &Rc<Seat>, busy: Option<&str>) -> bool {
-        let draining = matches!(&self.upstream, Upstream::Shared(boarded) if boarded.draining.is_some());
-        if !self.sits_on(seat) || draining || !self.conversation.may_step_over() {
+        if !self.sits_on(seat) || !self.may_step_over(seat) {
             return false;
         }
         self.get_off(present);

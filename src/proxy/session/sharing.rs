@@ -80,4 +80,14 @@ impl Session {
     pub fn step_over(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>, busy: Option<&str>) {
         self.with_dialogue(lanes, Moment::now(), |dialogue, present| ((), dialogue.step_over(present, seat, busy)));
     }
+
+    /// What it has in flight on its trunk can be asked on another.
+    pub fn may_step_over(self: &Rc<Self>, lanes: &Rc<Lanes>, seat: &Rc<Seat>) -> bool {
+        self.with_dialogue(lanes, Moment::now(), |dialogue, _| (dialogue.may_step_over(seat), false)).unwrap_or(true)
+    }
+
+    /// It asks for the large reply that is coming on an upstream of its own.
+    pub fn defers(self: &Rc<Self>, lanes: &Rc<Lanes>) -> bool {
+        self.with_dialogue(lanes, Moment::now(), |dialogue, _| (dialogue.defers(), false)).unwrap_or(true)
+    }
 }

@@ -30,6 +30,8 @@ pub(super) struct Reading {
     course: Course,
     /// The part of it that has come, where it is kept.
     kept: Vec<u8>,
+    /// Bytes of it that were not kept.
+    passed: usize,
 }
 
 /// What is done with a reply that is not whole.
@@ -89,11 +91,15 @@ impl Trunk {
     /// Reads what has come. Ready when it is over, with what control should know.
     pub(super) fn read(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Option<Noticed>> {
         let scratch = &mut **self.lanes.local.scratch.borrow_mut();
+        let mut has_more = true;
         for _ in 0..READS_PER_TURN {
             let wire = &mut *self.wire.borrow_mut();
             let Some(stream) = &mut wire.stream else { return Poll::Ready(None) };
             let read = match stream.poll_read(cx, scratch) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    has_more = false;
+                    break;
+                }
                 Poll::Ready(Ok(read)) => read,
                 Poll::Ready(Err(_)) => 0,
             };
@@ -111,7 +117,12 @@ impl Trunk {
                 return Poll::Ready(None);
             }
         }
-        cx.waker().wake_by_ref();
+        if self.is_useless() {
+            return Poll::Ready(None);
+        }
+        if has_more {
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     }
 
@@ -276,12 +287,15 @@ impl Trunk {
                     session.hear_large(&self.lanes, seat, &kept, true, now)?;
                 }
             }
-        } else if let (Some(seat), Some(session)) = (&seat, &session) {
-            session.hear_large(&self.lanes, seat, part, false, now)?;
+        } else {
+            wire.reading.passed += part.len();
+            if let (Some(seat), Some(session)) = (&seat, &session) {
+                session.hear_large(&self.lanes, seat, part, false, now)?;
+            }
         }
         wire.reading.course = course;
         if is_whole {
-            wire.reading.course = Course::Between;
+            (wire.reading.course, wire.reading.passed) = (Course::Between, 0);
             self.congested.set(false);
             let left = wire.in_flight.front().map_or(0, |place| place.replies - 1);
             self.answered(wire, left, bytes);
@@ -291,6 +305,11 @@ impl Trunk {
 }
 
 impl Reading {
+    /// Bytes of the present reply that were passed on, or dropped.
+    pub(super) fn passed(&self) -> usize {
+        self.passed
+    }
+
     /// A reply that is not whole; the scanner has seen this much of it.
     fn begin(&mut self, part: &[u8]) {
         if part[0] == b'>' {
