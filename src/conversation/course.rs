@@ -121,10 +121,12 @@ impl Conversation {
             What::Client(Command { kind: Kind::Exec, .. })
                 if let Some(transaction) = self.transaction.as_mut().filter(|transaction| transaction.may_change_less()) =>
             {
-                if may_wait {
+                if !whole && frame.len() < WITHHELD_BYTES_MAX {
                     return Ok(Course::More);
                 }
-                transaction.executed(frame);
+                if !transaction.executed(frame) {
+                    return Err(Stop::Close(broken("what a transaction changed of it stands behind too much else")));
+                }
                 Ok(Course::Pass(Role::Reply(Tone::Good)))
             }
             What::Client(_) => Ok(Course::Pass(Role::Reply(Tone::Good))),
@@ -188,6 +190,10 @@ impl Conversation {
                 Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
             }
             Own::State | Own::Subscriptions(_) if frame.starts_with(BUSY) => Err(self.busy(frame)),
+            // There is room again in a moment.
+            Own::State | Own::Subscriptions(_) if frame.starts_with(b"-ERR max number of clients") => {
+                Err(Stop::Next(Next::NotReady("max number of clients")))
+            }
             Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {
                 let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
                 // A server that does not know the command repeats its arguments, a password among them.

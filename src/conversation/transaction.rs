@@ -89,8 +89,9 @@ impl Transaction {
         !self.effects.is_empty() && !self.effects.iter().any(|(_, effect)| effect.is_about_channels())
     }
 
-    /// It was executed, and `reply` says how, from its beginning on: what failed has changed nothing.
-    pub(super) fn executed(&mut self, reply: &[u8]) {
+    /// It was executed, and `reply` says how, from its beginning on: what failed has changed nothing. False where the reply does not reach to
+    /// all that may have changed something.
+    pub(super) fn executed(&mut self, reply: &[u8]) -> bool {
         let (mut scanner, mut place) = (ReplyScanner::default(), 0);
         let mut rest = reply.iter().position(|byte| *byte == b'\n').map_or(&[][..], |end| &reply[end + 1..]);
         let mut failed = HashSet::new();
@@ -102,6 +103,7 @@ impl Transaction {
             rest = &rest[length..];
         }
         self.effects.retain(|(place, _)| !failed.contains(place));
+        self.effects.iter().all(|(changes, _)| *changes <= place)
     }
 
     /// It was executed: what has changed.

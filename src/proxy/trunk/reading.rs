@@ -223,7 +223,7 @@ impl Trunk {
         }
         if let Some(words) = frame.strip_prefix(b"-").filter(|words| words.starts_with(b"BUSY ")) {
             *self.busy.borrow_mut() = Some(String::from_utf8_lossy(words).into_owned());
-        } else if reply::hint(frame).is_some() {
+        } else if reply::hint(frame).is_some() || frame.starts_with(b"-ERR max number of clients") {
             self.lanes.could_not_connect(self.epoch);
         } else {
             self.lanes.pool.refuse(&self.key);
