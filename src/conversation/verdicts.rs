@@ -1,6 +1,7 @@
 //! What was withheld or held comes to an end without another primary: it is passed on, or refused.
 
 use super::busy::BUSY;
+use super::course::QUEUED;
 use super::reconsidered::forgets_watch;
 use super::refusal::is_for_a_while;
 use super::remembered::{Effect, changes_connection};
@@ -69,13 +70,17 @@ impl Conversation {
     pub(super) fn pass_overtaken(&mut self) {
         let reply = |at: usize| self.settled.get(self.queue.sequence(at)).unwrap_or_default();
         let was_executed = |request: &Request| request.stage == Stage::Settled && request.started && request.may_write();
+        // What was queued was not executed yet; EXEC is what was, unless it answers nil.
+        let is_exec = |what| matches!(what, What::Client(Command { kind: Kind::Exec, .. }));
+        let did_nothing = |request: &Request, reply: &[u8]| {
+            reply.starts_with(b"-") || reply == QUEUED || is_exec(request.what) && matches!(reply, b"*-1\r\n" | b"_\r\n")
+        };
         // A message leaves nothing behind, and is taken in all the while.
         let is_message = |bytes: &[u8]| name(bytes).is_some_and(|name| name.to_ascii_lowercase().ends_with(b"publish"));
-        let executed = self
-            .queue
-            .spans()
-            .enumerate()
-            .filter(|(at, (request, bytes))| was_executed(request) && !reply(*at).starts_with(b"-") && !is_message(bytes));
+        let executed =
+            self.queue.spans().enumerate().filter(|(at, (request, bytes))| {
+                was_executed(request) && !did_nothing(request, reply(*at)) && !is_message(bytes)
+            });
         let last = executed.map(|(at, _)| at).last().unwrap_or_default();
         let refused = |at: usize| self.queue.get(at).is_some_and(|request| request.stage == Stage::Refused);
         if !(0..last).any(|at| refused(at) && is_for_a_while(reply(at))) {

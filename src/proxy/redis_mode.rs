@@ -39,7 +39,7 @@ use super::transport::Stream;
 use super::trunk::Entry;
 use crate::conversation::{self, Conversation, Next};
 use crate::metrics::{CloseReason, HoldOutcome};
-use crate::route::{Noticed, Passage};
+use crate::route::{Moment, Noticed, Passage};
 
 /// Rounds of reading and writing in one turn, so that a busy session does not starve its neighbours.
 const ROUNDS_PER_TURN: usize = 4;
@@ -53,6 +53,8 @@ pub struct Dialogue {
     upstream: Upstream,
     pinned: Pinned,
     debt: Debt,
+    /// Much is owed to the client: what it had taken of it, and when it last took something.
+    patience: Option<Box<(u64, Moment)>>,
     doubt: Option<Box<Doubt>>,
     /// Before the next upstream.
     pause: Pause,
@@ -88,6 +90,7 @@ impl Dialogue {
             upstream: Upstream::None,
             pinned: Pinned::new(tally.clone()),
             debt: Debt::new(tally.clone()),
+            patience: None,
             doubt: None,
             pause: Pause::default(),
             client_ended: false,

@@ -63,14 +63,20 @@ impl Queue {
     /// to be sent again. Returns how many those are.
     pub(in crate::conversation) fn take_back(&mut self, unsent: usize) -> usize {
         let (mut bytes, mut requests) = (0, 0);
-        while bytes < unsent && self.next > 0 && self.requests[self.next - 1].stage == Stage::Sent {
-            self.next -= 1;
-            let request = &mut self.requests[self.next];
-            request.stage = Stage::Waiting;
-            (bytes, requests) = (bytes + request.len, requests + 1);
+        while bytes < unsent && self.next > 0 {
+            let request = &mut self.requests[self.next - 1];
+            match request.stage {
+                Stage::Sent => {
+                    request.stage = Stage::Waiting;
+                    (bytes, requests) = (bytes + request.len, requests + 1);
+                }
+                // Answered before, perhaps by another upstream: it was passed over.
+                Stage::Settled => {}
+                Stage::Waiting | Stage::Refused | Stage::Again => break,
+            }
+            (self.next, self.next_at) = (self.next - 1, self.next_at - request.len);
         }
-        self.next_at -= bytes;
-        self.cursor = self.next_at;
+        (self.cursor, self.ready, self.ready_next) = (self.next_at, self.next_at, self.next);
         requests
     }
 }

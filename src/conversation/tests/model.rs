@@ -154,12 +154,16 @@ proptest! {
 #[test]
 fn in_the_made_up_worlds_much_is_shared_and_large_replies_come() {
     let mut runner = proptest::test_runner::TestRunner::new(Config { rng_seed: RngSeed::Fixed(7), ..Config::default() });
-    let (mut shared, mut deferred) = (0, 0);
+    let (mut shared, mut deferred, mut taken_back) = (0, 0, 0);
     for _ in 0..100 {
         let events = prop::collection::vec(event_of_many(), 250).new_tree(&mut runner).expect("events").current();
         let mut town = Town::new();
         events.into_iter().for_each(|event| town.happen(event));
         (shared, deferred) = (shared + town.shared, deferred + town.deferred);
+        taken_back += town.taken_back;
     }
-    assert!(shared > 500 && deferred > 50, "{shared} were handed over, {deferred} deferred");
+    assert!(
+        shared > 500 && deferred > 50 && taken_back > 10,
+        "{shared} were handed over, {deferred} deferred, {taken_back} taken back"
+    );
 }

@@ -333,3 +333,24 @@ fn a_transaction_that_was_refused_for_a_while_is_not_asked_again_behind_a_later_
     talk.move_on();
     assert_eq!(talk.sends(), "GET a");
 }
+
+#[test]
+fn a_transaction_that_mainstay_answers_nil_has_overtaken_nothing() {
+    let mut talk = Talk::attached();
+    talk.say("WATCH a");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("INCR n; MULTI; SET a 1; EXEC");
+    assert_eq!(talk.sends(), "INCR n; MULTI; SET a 1; EXEC");
+    let abort = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    talk.answers(&format!("{READONLY}+OK\r\n{READONLY}{abort}"));
+    assert_eq!(talk.withdraw(Departure::Demoted), Ok(Withdrawn::Drop));
+    talk.move_on();
+    assert_eq!(talk.sends(), "INCR n");
+    talk.answers("-LOADING Redis is loading the dataset in memory\r\n");
+    talk.lost().expect("it was refused");
+    talk.move_on();
+    assert_eq!(talk.sends(), "INCR n", "nothing was executed behind it");
+    talk.answers(":1\r\n");
+    assert_eq!(talk.hears(), "+OK\r\n:1\r\n+OK\r\n+QUEUED\r\n*-1\r\n");
+}

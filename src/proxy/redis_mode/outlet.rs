@@ -16,6 +16,8 @@ pub struct Owed {
     rest: Vec<u8>,
     /// How much of `rest` was taken.
     taken: usize,
+    /// How much was taken of all that was ever kept.
+    paid: u64,
     /// The client takes no more: it is gone.
     pub is_lost: bool,
 }
@@ -24,6 +26,11 @@ impl Owed {
     /// How much it is.
     pub fn len(&self) -> usize {
         self.rest.len() - self.taken
+    }
+
+    /// How much was paid so far of what could not be paid at once.
+    pub fn paid(&self) -> u64 {
+        self.paid
     }
 
     /// Nothing is owed.
@@ -68,6 +75,7 @@ impl Owed {
 
     fn took(&mut self, bytes: usize) {
         self.taken += bytes;
+        self.paid += bytes as u64;
         if self.taken == self.rest.len() {
             // Given back: an idle session holds no buffer.
             self.rest = Vec::new();

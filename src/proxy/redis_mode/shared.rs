@@ -1,6 +1,7 @@
 //! A dialogue on a shared upstream: it has a seat on a trunk. What the trunk does not need the session's task for is done from here.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::upstream::Upstream;
 use super::{Dialogue, OWED_BYTES_MAX, Present};
@@ -9,10 +10,11 @@ use crate::metrics::CloseReason;
 use crate::proxy::trunk::{Frames, Seat, Trunk};
 use crate::route::Moment;
 
-/// A client that does not take what it asked for is closed when so much is owed to it. On an upstream of its own the primary would be
-/// left waiting instead; here the others are behind it.
+/// A client that is owed more, and takes nothing of it for [`PATIENCE`], is closed. On an upstream of its own the primary would be left waiting
+/// instead; here the others are behind it.
 const OWED_SHARED_MAX: usize = 32 * 1024 * 1024;
-
+/// See [`OWED_SHARED_MAX`].
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The same for all sessions of a listener in one worker: beyond it whoever does not take its replies is closed.
 const OWED_TOGETHER_MAX: usize = 256 * 1024 * 1024;
 /// A session whose replies are larger goes over an upstream of its own for a while: the others wait for each of them.
@@ -154,7 +156,7 @@ impl Dialogue {
         self.heed(present, next);
         self.note_owed();
         let together = self.debt.together() > OWED_TOGETHER_MAX && self.owed.len() > OWED_BYTES_MAX;
-        if (self.owed.len() > OWED_SHARED_MAX || together) && self.ending.is_none() {
+        if (self.is_stuck(present) || together) && self.ending.is_none() {
             let why = format!("it does not take its replies, and {} bytes of them are kept already", self.owed.len());
             self.close(present, &Close { why, fault: Fault::Client }, CloseReason::Error);
             self.owed.forgive();
@@ -172,6 +174,20 @@ impl Dialogue {
             self.speak_up(present);
         }
         Ok(self.is_paused || self.client_ended || self.conversation.is_over())
+    }
+
+    /// Much is owed to it, and for a while it has taken nothing of that.
+    fn is_stuck(&mut self, present: &Present<'_>) -> bool {
+        if self.owed.len() <= OWED_SHARED_MAX {
+            return false;
+        }
+        let now = present.now();
+        let (paid, since) = *self.patience.get_or_insert_with(|| Box::new((self.owed.paid(), now))).as_ref();
+        if paid != self.owed.paid() {
+            self.patience = Some(Box::new((self.owed.paid(), now)));
+            return false;
+        }
+        now >= since + PATIENCE
     }
 
     /// What is owed to all is known at any time.

@@ -99,6 +99,8 @@ pub struct Town {
     /// How often something was handed over to a trunk, and how often a large reply was deferred.
     pub(super) shared: usize,
     pub(super) deferred: usize,
+    /// Requests that were handed over and did not go out.
+    pub(super) taken_back: usize,
 }
 
 impl Town {
@@ -120,6 +122,7 @@ impl Town {
             pushed: 0,
             shared: 0,
             deferred: 0,
+            taken_back: 0,
         }
     }
 

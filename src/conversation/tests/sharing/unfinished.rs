@@ -118,3 +118,22 @@ fn what_a_primary_that_has_left_was_not_sent_is_asked_elsewhere_and_the_rest_is_
     talk.board();
     assert_eq!(talk.hands_over(ALL), "SET b 2; SET c 3");
 }
+
+#[test]
+fn what_did_not_go_out_is_taken_back_also_before_what_was_answered_elsewhere() {
+    let mut talk = Talk::aboard();
+    talk.say("SET a 1; PUBLISH c 1");
+    talk.hands_over(ALL);
+    // A demoted server: PUBLISH was executed, and is not asked again.
+    talk.replies(&[READONLY, ":1\r\n"]);
+    talk.lost().expect("nothing is in flight");
+    talk.board();
+    let asked = remembered::request(["SET", "a", "1"]).len();
+    assert_eq!(talk.hands_over(ALL), "SET a 1");
+    assert_eq!(talk.conversation.take_back(asked - 1), 1);
+    assert_eq!((talk.hands_over(ALL).as_str(), talk.withdraw(Departure::Demoted)), ("", Ok(Withdrawn::Drop)));
+    talk.move_on();
+    assert_eq!(talk.sends(), "SET a 1");
+    talk.answers("+OK\r\n");
+    assert_eq!(talk.hears(), "+OK\r\n:1\r\n");
+}

@@ -93,14 +93,18 @@ impl Town {
                 self.hear_trunk(which, usize::MAX);
             }
         }
+        for which in 0..self.trunks.len() {
+            if self.trunks[which].as_ref().is_some_and(|trunk| trunk.epoch < self.epoch && trunk.stage != Stage::Retiring) {
+                self.take_back(which);
+            }
+        }
         let mut cut = Vec::new();
         for (which, trunk) in self.trunks.iter_mut().enumerate() {
             let Some(trunk) = trunk.as_mut().filter(|trunk| trunk.epoch < self.epoch) else { continue };
             if trunk.stage == Stage::Retiring {
                 continue;
             }
-            let ends =
-                left == Departure::Gone || trunk.in_flight.is_empty() || !trunk.out.is_empty() || trunk.stage == Stage::Opening;
+            let ends = left == Departure::Gone || trunk.in_flight.is_empty() || trunk.stage == Stage::Opening;
             trunk.stage = if ends { Stage::Over } else { Stage::Retiring };
             trunk.speakers.clear();
             cut.extend(Some(which).filter(|_| ends));

@@ -33,6 +33,9 @@ pub struct Trunk {
     pub speakers: VecDeque<(usize, u64)>,
     /// Handed over, and not taken by the kernel.
     pub out: Vec<u8>,
+    /// How much of what was gathered together with it was taken, and where in that each place begins.
+    pub written: usize,
+    pub begins: Vec<usize>,
     pub in_flight: VecDeque<Place>,
     pub reading: Reading,
     pub congested: bool,
@@ -96,6 +99,8 @@ impl Town {
             link,
             speakers: VecDeque::new(),
             out: steps.concat(),
+            written: 0,
+            begins: Vec::new(),
             in_flight: steps.iter().map(|_| Place { owner: None, replies: 1 }).collect(),
             reading: Reading::default(),
             congested: false,
@@ -124,6 +129,10 @@ impl Town {
         let Some(mut trunk) = self.trunks[which].take() else { return };
         let writes = trunk.epoch == self.epoch && self.route.is_some();
         let mut turns = if writes && trunk.out.is_empty() && trunk.stage == Stage::Open { trunk.speakers.len() } else { 0 };
+        if turns > 0 {
+            trunk.written = 0;
+            trunk.begins.clear();
+        }
         while turns > 0 && trunk.out.len() < OUT_BYTES_MAX {
             turns -= 1;
             let Some((who, seat)) = trunk.speakers.pop_front() else { break };
@@ -132,9 +141,11 @@ impl Town {
                 continue;
             }
             let in_flight: usize = trunk.in_flight.iter().filter(|place| place.is_of(seat)).map(|place| place.replies).sum();
+            let begin = trunk.out.len();
             let handed = party.conversation.hand_over(WINDOW.saturating_sub(in_flight), &mut trunk.out);
             if handed > 0 {
                 self.shared += 1;
+                trunk.begins.push(begin);
                 trunk.in_flight.push_back(Place { owner: Some((who, seat)), replies: handed });
             } else {
                 party.awake |= party.conversation.must_leave();
@@ -150,6 +161,27 @@ impl Town {
             let rest = trunk.out.split_off(most.min(trunk.out.len()));
             let bytes = std::mem::replace(&mut trunk.out, rest);
             trunk.link.receive(&bytes);
+            trunk.written += bytes.len();
+        }
+    }
+
+    /// Nothing more is written: what was handed over and did not go out, whole or in part, is asked elsewhere.
+    pub fn take_back(&mut self, which: usize) {
+        let Some(trunk) = &mut self.trunks[which] else { return };
+        while let Some(begin) = trunk.begins.pop().filter(|_| !trunk.out.is_empty()) {
+            let Some(mut place) = trunk.in_flight.pop_back() else { break };
+            let from = begin.saturating_sub(trunk.written);
+            let unsent = trunk.out.len() - from;
+            trunk.out.truncate(from);
+            let (who, seat) = place.owner.expect("the opening is not gathered");
+            let party = &mut self.parties[who];
+            let sits = party.is_there() && party.sits_on(seat);
+            let back = if sits { party.conversation.take_back(unsent) } else { place.replies };
+            self.taken_back += back;
+            place.replies = place.replies.saturating_sub(back);
+            if place.replies > 0 {
+                trunk.in_flight.push_back(place);
+            }
         }
     }
 
@@ -202,6 +234,7 @@ impl Town {
         };
         let mut scratch = Ledger::default();
         scratch.ends.clone_from(&self.ledger.ends);
+        scratch.moves.clone_from(&self.ledger.moves);
         link.is_some_and(|link| {
             let burial = link.bury(&mut scratch);
             burial.is_unclear || burial.unknown.iter().any(|number| (number / NUMBERS) as usize == who)
