@@ -279,7 +279,7 @@ fn connections_that_the_server_closed_while_they_were_spare_are_not_used() {
     let _alone = crate::alone();
     let server = Redis::start(&[]);
     // Mainstay's own connection is closed as well.
-    let setup = Setup::of([&server]).runtime("workers = 1").listener(SHARED).expecting(&[expected::DOWN]);
+    let setup = Setup::of([&server]).runtime("workers = 1").listener(SHARED).expecting(&[expected::DOWN, expected::SHARED_LOST]);
     let mainstay = setup.start_on(&server);
     let mut sessions: Vec<Connection> = (0..40).map(|_| connect(&mainstay)).collect();
     let large = "x".repeat(200_000);

@@ -20,8 +20,8 @@ pub struct Remarks {
     upstream: Remark,
     replay: Remark,
     dropped: Remark,
-    /// How many sessions a lost trunk has ended so far, while it tells its sessions.
-    gathered: Cell<Option<usize>>,
+    /// While a lost trunk tells its sessions: how many that has ended so far, for a write and for anything else.
+    gathered: Cell<Option<(usize, usize)>>,
 }
 
 #[derive(Default)]
@@ -50,8 +50,12 @@ impl Remarks {
     /// A session ends.
     pub fn closed(&self, group: &GroupLink, listener: &ListenerEntry, close: &Close, now: Moment) {
         let (group, listener, why) = (&*group.name, &*listener.name, &*close.why);
-        if let (Fault::Upstream, Some(closed)) = (close.fault, self.gathered.get()) {
-            return self.gathered.set(Some(closed + 1));
+        if let Some((writers, others)) = self.gathered.get() {
+            let for_write = close.fault == Fault::Write;
+            self.gathered.set(Some((writers + usize::from(for_write), others + usize::from(!for_write))));
+            if for_write {
+                return;
+            }
         }
         match close.fault {
             Fault::Client => {
@@ -59,7 +63,7 @@ impl Remarks {
                     info!(group, listener, "session closed: {why}{more}");
                 }
             }
-            Fault::Upstream => {
+            Fault::Write | Fault::Upstream => {
                 if let Some(more) = self.upstream.say(now) {
                     info!(group, listener, "session closed: {why}{more}");
                 }
@@ -75,15 +79,15 @@ impl Remarks {
 
     /// A trunk has ended, and `tell` tells its sessions: what becomes of them all is one line. `concerned` had something on its way.
     pub fn trunk_lost(&self, group: &GroupLink, trunk: &Trunk, concerned: usize, tell: impl FnOnce()) {
-        self.gathered.set(Some(0));
+        self.gathered.set(Some((0, 0)));
         tell();
-        let closed = self.gathered.take().unwrap_or_default();
-        if concerned == 0 {
+        let (writers, others) = self.gathered.take().unwrap_or_default();
+        if concerned.max(writers) == 0 {
             return;
         }
         let (group, listener, epoch) = (&*group.name, &*trunk.policy.listener.name, trunk.epoch);
-        let (endpoint, go_on) = (&trunk.endpoint, concerned.saturating_sub(closed));
-        if closed == 0 {
+        let (endpoint, go_on) = (&trunk.endpoint, concerned.saturating_sub(writers + others));
+        if writers == 0 {
             info!(
                 group,
                 listener, epoch, "shared connection to {endpoint} lost: {go_on} sessions had something on its way, and go on"
@@ -93,7 +97,7 @@ impl Remarks {
                 group,
                 listener,
                 epoch,
-                "shared connection to {endpoint} lost: {closed} sessions had a write on its way and were closed, {go_on} others go on"
+                "shared connection to {endpoint} lost: {writers} sessions had a write on its way and were closed, {go_on} others go on"
             );
         }
     }
