@@ -248,7 +248,8 @@ impl Conversation {
     }
 
     fn remember(&mut self, effect: Effect) {
-        self.is_marked |= matches!(effect, Effect::NoEvict(_) | Effect::NoTouch(_));
+        // A server goes on knowing what a connection has tracked, and tells whoever tracks there next.
+        self.is_marked |= matches!(effect, Effect::NoEvict(_) | Effect::NoTouch(_) | Effect::Tracking(_));
         self.let_in &= !matches!(effect, Effect::Reset);
         self.state.get_or_insert_default().apply(effect);
     }

@@ -24,7 +24,7 @@ impl Conversation {
     /// A connection to the primary of `epoch` stands; the state of the one before is replayed first.
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
         self.begin(epoch, false, turn);
-        self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special());
+        self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special() || state.tracks());
         self.bare = self.oversees();
         let replay = |state: &Remembered| if self.bare { state.replay_bare() } else { state.replay() };
         let mut prelude = self.state.as_deref().map(replay).unwrap_or_default();

@@ -280,3 +280,17 @@ fn a_shared_upstream_that_ends_is_lost_by_the_same_rules_as_one_of_its_own() {
         }
     }
 }
+
+#[test]
+fn a_connection_on_which_something_was_tracked_is_given_to_nobody_else() {
+    let mut talk = Talk::sharing();
+    talk.say("CLIENT TRACKING ON");
+    talk.attach();
+    talk.sends();
+    talk.answers("+OK\r\n");
+    talk.say("CLIENT TRACKING OFF");
+    talk.sends();
+    talk.answers("+OK\r\n");
+    assert!(talk.conversation.may_leave());
+    assert!(!talk.turn(Conversation::leave), "the server goes on knowing what was tracked there");
+}
