@@ -148,7 +148,7 @@ impl Metrics {
             upstreams: family!(
                 IntGaugeVec,
                 "mainstay_upstreams",
-                "Connections to the primary (redis mode): own = of one session.",
+                "Connections to the primary (redis mode): own = of one session, shared = of many, spare = of none just now.",
                 ["group", "kind"]
             ),
             pinned: family!(
@@ -210,6 +210,7 @@ impl Metrics {
             pinned: PinReason::ALL.map(pinned),
             own_upstreams: self.upstreams.with_label_values(&[group, "own"]),
             shared_upstreams: self.upstreams.with_label_values(&[group, "shared"]),
+            spare_upstreams: self.upstreams.with_label_values(&[group, "spare"]),
         };
         ListenerMetrics { redis_mode: Some(redis_mode), ..self.listener(listener) }
     }
@@ -344,6 +345,8 @@ pub struct RedisModeMetrics {
     pub own_upstreams: IntGauge,
     /// `mainstay_upstreams{kind="shared"}` of the listener's group
     pub shared_upstreams: IntGauge,
+    /// `mainstay_upstreams{kind="spare"}` of the listener's group
+    pub spare_upstreams: IntGauge,
 }
 
 impl RedisModeMetrics {

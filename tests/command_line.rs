@@ -18,11 +18,12 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn wrong_usage_ends_with_2_and_help_with_0() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let wrong: [&[&str]; 7] = [
+    let wrong: [&[&str]; 8] = [
         &["serve"],
         &["run", "--listen", "127.0.0.1:6400"],
         &["run", "--backend", "redis1:6379"],
         &["run", "--config", "x", "--listen", "127.0.0.1:6400", "--backend", "redis1:6379"],
+        &["run", "--listen", "127.0.0.1:6400", "--backend", "redis1:6379", "--shared-connections"],
         &["elect", "jobs"],
         &["backend", "jobs", "redis1:6379", "off"],
         &["import", "nginx", "x"],
@@ -90,4 +91,14 @@ fn addresses_on_the_command_line_are_checked_like_those_of_a_file() {
     assert_eq!(output.status.code(), Some(78), "{said}");
     assert_eq!(said.lines().count(), 4, "{said}");
     assert!(said.contains("--listen: ") && said.contains("MAINSTAY_PASSWORD") && !said.contains("geheim"), "{said}");
+}
+
+#[test]
+fn sharing_connections_without_a_file_needs_redis_mode() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["run", "--listen", "127.0.0.1:6400", "--backend", "redis1:6379", "--mode", "tcp", "--shared-connections"];
+    let output = mainstay(folder.path(), &arguments, &[]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("--shared-connections: this works in redis mode only; say --mode redis"), "{said}");
 }

@@ -107,16 +107,18 @@ fn the_documented_configuration_equals_the_defaults_and_names_every_key() {
 fn addresses_alone_make_a_configuration_with_every_default() {
     let password = Secret::from_origin("geheim", Origin::Env("MAINSTAY_PASSWORD".into()));
     let backends = ["redis1:6379".to_owned(), "redis2:6379".to_owned()];
-    let quick = Config::quick("127.0.0.1:6400", &backends, Mode::Redis, Some("me".into()), Some(password))
+    let quick = Config::quick("127.0.0.1:6400", &backends, (Mode::Redis, true), Some("me".into()), Some(password))
         .unwrap_or_else(|f| panic!("{f}"));
     let text = "[[group]]\nname = 'default'\nbackends = ['redis1:6379', 'redis2:6379']\nusername = 'me'\npassword_env = 'X'\n\
-                [[listener]]\nname = 'default'\nbind = '127.0.0.1:6400'\ngroup = 'default'\nmode = 'redis'";
+                [[listener]]\nname = 'default'\nbind = '127.0.0.1:6400'\ngroup = 'default'\nmode = 'redis'\n\
+                shared_connections = true";
     assert_eq!(parse_with(text, "x", &|_| Some("geheim".into())), Ok(quick.clone()));
     assert!(quick.to_toml().contains("password_env = \"MAINSTAY_PASSWORD\""));
 
-    let faults = Config::quick("127.0.0.1:9600", &["a:1".into(), "a:1".into(), "b".into()], Mode::Tcp, Some("me".into()), None);
-    let faults = faults.expect_err("four faults").to_string();
-    assert_eq!(faults.lines().count(), 4, "{faults}");
+    let faults =
+        Config::quick("127.0.0.1:9600", &["a:1".into(), "a:1".into(), "b".into()], (Mode::Tcp, true), Some("me".into()), None);
+    let faults = faults.expect_err("five faults").to_string();
+    assert_eq!(faults.lines().count(), 5, "{faults}");
     assert!(faults.lines().all(|line| line.starts_with("command line: ")), "{faults}");
 }
 

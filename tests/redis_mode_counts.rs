@@ -125,7 +125,8 @@ fn a_reload_changes_the_mode_of_new_sessions_and_leaves_the_present_ones() {
     mainstay.setup.listener = REDIS_MODE.into();
     let (code, answer) = mainstay.reload();
     assert_eq!((code, answer.contains("listener sidekiq changed")), (200, true), "{answer}");
-    assert_eq!(mainstay.status()["listeners"][0]["mode"], "redis");
+    let listener = &mainstay.status()["listeners"][0];
+    assert_eq!((&listener["mode"], &listener["shared_connections"]), (&"redis".into(), &false.into()));
     let mut smooth = mainstay.client();
     smooth.must(&["SET", "key", "value"]);
     plain.must(&["GET", "key"]);
@@ -133,4 +134,8 @@ fn a_reload_changes_the_mode_of_new_sessions_and_leaves_the_present_ones() {
     mainstay.wait_for_primary(&family[1].address());
     assert_ne!(plain.end(PATIENCE), Gone::Silent, "it began in tcp mode");
     assert_eq!(smooth.must(&["GET", "key"]), Reply::bulk("value"), "it began in redis mode");
+
+    mainstay.setup.listener = format!("{REDIS_MODE}\nshared_connections = true");
+    assert_eq!(mainstay.reload().0, 200);
+    assert_eq!(mainstay.status()["listeners"][0]["shared_connections"], true);
 }

@@ -25,7 +25,7 @@ mod shared_connections {
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use harness::expected::{DOWN, SILENT};
+use harness::expected::{DOWN, SHARED_LOST, SILENT};
 use harness::*;
 use shared_connections::multitude::{Manners, Multitude, Outcome, USERS, furnish};
 
@@ -108,7 +108,7 @@ fn rough(listener: &str, span: Duration, seed: u64) {
     };
     furnish(&servers[0]);
     // Mainstay's own connection is killed as well, and its checks wait like all others.
-    let mainstay = Setup::of(&servers).listener(listener).expecting(&[DOWN, SILENT]).start_on(&servers[0]);
+    let mainstay = Setup::of(&servers).listener(listener).expecting(&[DOWN, SILENT, SHARED_LOST]).start_on(&servers[0]);
     let multitude = Multitude::start(&mainstay.listen, thousand(true, seed));
     let (mut primary, mut failed_over) = (0, Instant::now());
     let (mut kills, mut failovers) = (0, 0);

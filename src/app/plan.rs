@@ -185,6 +185,7 @@ impl Plan {
                 bind: listener.bind.to_string(),
                 group: listener.group.clone(),
                 mode: listener.mode.as_str(),
+                shared_connections: listener.shared_connections,
                 max_connections: listener.max_connections,
                 sessions,
                 draining: AtomicBool::new(false),

@@ -24,6 +24,9 @@ pub struct Arguments {
     /// tcp: bytes pass untouched; redis: clients do not notice a planned failover [default: tcp]
     #[arg(long, value_name = "MODE", requires = "listen", conflicts_with = "config", value_parser = mode)]
     mode: Option<Mode>,
+    /// Many clients over few connections to Redis; needs --mode redis
+    #[arg(long, requires = "mode", conflicts_with = "config")]
+    shared_connections: bool,
 }
 
 impl Arguments {
@@ -33,7 +36,8 @@ impl Arguments {
         let password = variable("MAINSTAY_PASSWORD")?;
         let password = password.map(|value| Secret::from_origin(value, Origin::Env("MAINSTAY_PASSWORD".into())));
         let mode = self.mode.unwrap_or(Mode::Tcp);
-        Ok(Config::quick(listen, &self.backend, mode, variable("MAINSTAY_USERNAME")?, password)?)
+        let shared = self.shared_connections;
+        Ok(Config::quick(listen, &self.backend, (mode, shared), variable("MAINSTAY_USERNAME")?, password)?)
     }
 }
 

@@ -133,8 +133,9 @@ fn failed_running(backend: &BackendStatus, what: &str) -> String {
 fn listener_cells(listener: &ListenerStatus) -> Vec<String> {
     let sessions = format!("{}/{}", listener.sessions, listener.max_connections);
     let draining = if listener.draining { "draining" } else { "" };
-    let [name, bind, group, mode] = [&listener.name, &listener.bind, &listener.group, &listener.mode].map(String::clone);
-    vec![name, bind, group, mode, sessions, draining.into()]
+    let [name, bind, group] = [&listener.name, &listener.bind, &listener.group].map(String::clone);
+    let shared = if listener.shared_connections { ", shared" } else { "" };
+    vec![name, bind, group, format!("{}{shared}", listener.mode), sessions, draining.into()]
 }
 
 fn render_failover(page: &mut String, failover: &FailoverRecord) {

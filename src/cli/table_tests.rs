@@ -35,6 +35,7 @@ fn calm() -> Status {
         group: "jobs".into(),
         route: "primary".into(),
         mode: "tcp".into(),
+        shared_connections: false,
         sessions: 12,
         max_connections: 1000,
         draining: false,
@@ -84,6 +85,7 @@ fn a_bad_night_begins_with_what_needs_somebody() {
     status.listeners[0].sessions = 1000;
     status.listeners[0].draining = true;
     status.listeners[0].mode = "redis".into();
+    status.listeners[0].shared_connections = true;
     let group = &mut status.groups[0];
     (group.primary, group.rule) = (None, "tie".into());
     group.why = "redis1:6379 and redis2:6379 both say role:master and neither proves that it succeeds the other".into();
@@ -119,8 +121,8 @@ GROUP jobs: NO PRIMARY
   unix:/run/r.sock  not checked yet        -       -       -
 
 LISTENERS
-  NAME     BIND            GROUP  MODE   SESSIONS
-  sidekiq  127.0.0.1:6400  jobs   redis  1000/1000  draining
+  NAME     BIND            GROUP  MODE           SESSIONS
+  sidekiq  127.0.0.1:6400  jobs   redis, shared  1000/1000  draining
 ";
     assert_eq!(page(&status), expected);
 }

@@ -8,10 +8,11 @@ use super::{Admin, BindAddress, Config, Credentials, Group, Listener, Log, Mode,
 
 impl Config {
     /// `mainstay run --listen ADDR --backend ADDR...`: one listener, one group, both called `default`, and every default.
+    /// `mode` comes with whether the listener's sessions share connections.
     pub fn quick(
         listen: &str,
         backends: &[String],
-        mode: Mode,
+        (mode, shared_connections): (Mode, bool),
         username: Option<String>,
         password: Option<Secret>,
     ) -> Result<Self, Faults> {
@@ -25,9 +26,12 @@ impl Config {
         if username.is_some() && password.is_none() {
             walk.fault(&place("$MAINSTAY_USERNAME"), "there is a user but no password", "set MAINSTAY_PASSWORD as well");
         }
+        if shared_connections && mode != Mode::Redis {
+            walk.fault(&place("--shared-connections"), "this works in redis mode only", "say --mode redis");
+        }
         let mut group = Group::new("default", addresses);
         group.credentials = password.map(|password| Credentials { username, password });
-        let listeners = bind.map(|bind| Listener { mode, ..Listener::new("default", bind, "default") });
+        let listeners = bind.map(|bind| Listener { mode, shared_connections, ..Listener::new("default", bind, "default") });
         let listeners: Vec<_> = listeners.into_iter().collect();
         let (log, admin, runtime) = (Log::default(), Admin::default(), Runtime::default());
         for listener in &listeners {

@@ -58,6 +58,9 @@ pub fn load(path: &Path) -> Result<Config, Faults> {
 const NO_FILE: &str = "name one with --config FILE or in $MAINSTAY_CONFIG, or do without: \
                        mainstay run --listen 127.0.0.1:6400 --backend redis1:6379";
 
+/// What to do for shared connections.
+const SHARING: &str = "write mode = \"redis\" and shared_connections = true";
+
 /// Validates the text of a configuration. `file` is its name in messages; its folder is where a relative `password_file` is
 /// looked for.
 pub fn parse(text: &str, file: &str) -> Result<Config, Faults> {
@@ -213,11 +216,18 @@ fn listener(section: &Section<'_>, groups: &[Group]) -> (Listener, bool) {
     let _: Option<()> = one_of(section, "route", &[("primary", ())], &["replica"]);
     let default = Listener::new(name(section), bind.unwrap_or(BindAddress::Unix(PathBuf::new())), group);
     let mode = one_of(section, "mode", &Mode::WORDS, &[]).unwrap_or(default.mode);
-    let shared_connections = switch(section, "shared_connections", mode == Mode::Redis, "write mode = \"redis\" as well");
+    let alone = "this works in redis mode only";
+    let lacks = (mode != Mode::Redis).then_some((alone, "write mode = \"redis\""));
+    let shared_connections = switch(section, "shared_connections", lacks);
+    let lacks = match (shared_connections, mode) {
+        (true, _) => None,
+        (false, Mode::Redis) => Some(("this works with shared connections only", "write shared_connections = true as well")),
+        (false, Mode::Tcp) => Some((alone, SHARING)),
+    };
     let listener = Listener {
         mode,
         shared_connections,
-        verify_alignment: switch(section, "verify_alignment", shared_connections, "write shared_connections = true as well"),
+        verify_alignment: switch(section, "verify_alignment", lacks),
         max_connections: count(section, "max_connections", default.max_connections as u64, &limits::MAX_CONNECTIONS) as usize,
         connect_timeout: duration(section, "connect_timeout", default.connect_timeout, &limits::CONNECT_TIMEOUT),
         idle_timeout: duration(section, "idle_timeout", default.idle_timeout, &limits::IDLE_TIMEOUT),
@@ -227,11 +237,11 @@ fn listener(section: &Section<'_>, groups: &[Group]) -> (Listener, bool) {
     (listener, bound)
 }
 
-/// `true` or `false`, where it may be true; `false` where it is not written.
-fn switch(section: &Section<'_>, key: &str, allowed: bool, right: &str) -> bool {
+/// `true` or `false`; `false` where it is not written. `lacks`: what keeps it from being true, and what to do about that.
+fn switch(section: &Section<'_>, key: &str, lacks: Option<(&str, &str)>) -> bool {
     let Some(written) = section.boolean(key) else { return false };
-    if written.value && !allowed {
-        section.walk.fault(&written.place, "this needs another key beside it", right);
+    if let (true, Some((wrong, right))) = (written.value, lacks) {
+        section.walk.fault(&written.place, wrong, right);
     }
     written.value
 }
@@ -331,6 +341,7 @@ fn one_of<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)], later:
             true => format!("this version does not have {} yet", quoted(written.value)),
             false => format!("{} is none of the values", quoted(written.value)),
         };
+        let right = if (key, written.value) == ("mode", "shared") { SHARING } else { &right };
         section.walk.fault(&written.place, wrong, right);
     }
     found.map(|(_, value)| *value)

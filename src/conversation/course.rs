@@ -198,7 +198,7 @@ impl Conversation {
                 let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
                 // A server that does not know the command repeats its arguments, a password among them.
                 let text = text.split(", with args").next().unwrap_or_default().trim();
-                let why = format!("the new primary does not accept what the one before accepted: {text}");
+                let why = format!("the primary does not accept what one accepted before: {text}");
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
             // Another user gave the name, and this one may not.

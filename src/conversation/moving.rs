@@ -7,7 +7,7 @@ use super::remembered::{Bytes, Remembered, request};
 use super::replies::{Frame, broken};
 use super::request::{Own, Stage, What};
 use super::transaction::Transaction;
-use super::{Close, Conversation, Id, Link, Retry, Scripts, Turn, Withdrawn, blocking};
+use super::{Close, Conversation, Fault, Id, Link, Retry, Scripts, Turn, Withdrawn, blocking};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::{ReplyScanner, arguments};
 use crate::route::{Departure, Epoch};
@@ -158,7 +158,8 @@ impl Conversation {
                 _ => command.fate != Fate::Read,
             };
             if unknown {
-                return Err(broken("it was lost before it answered a write, and nobody can know whether that was executed"));
+                let close = broken("it was lost before it answered a write, and nobody can know whether that was executed");
+                return Err(Close { fault: Fault::Write, ..close });
             }
             if !request.whole {
                 return Err(broken("it was lost before it answered a request that is too large to be asked again"));

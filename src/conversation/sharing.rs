@@ -23,7 +23,8 @@ const HEAVY_FOR: u16 = 64;
 
 /// To a WAIT that would not count what was written before.
 pub(super) const WAITS_IN_VAIN: &[u8] =
-    b"-ERR mainstay: the connection to the primary is another one since the last write; write again and WAIT then\r\n";
+    b"-ERR mainstay: the primary refused this user PUBLISH to mainstay:wait, so that WAIT counts only writes from now on; \
+      allow it (+publish &mainstay:wait), or write again and WAIT then\r\n";
 
 /// A write that changes nothing: a message that nobody listens to. Redis 7.0 would be content with any command; from 7.2 on, and in Valkey,
 /// only what is replicated moves the place that WAIT counts from.

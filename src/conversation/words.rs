@@ -90,9 +90,11 @@ pub struct Close {
 /// See [`Close`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// The connection to the server was lost before it answered a write.
+    Write,
     /// The client broke the protocol or a bound; the word for it was passed to it already.
     Client,
-    /// The upstream was lost while a write was in flight, or broke the protocol.
+    /// The upstream broke the protocol, or was lost where what was asked cannot be asked again.
     Upstream,
     /// The new primary refused what the old one had accepted.
     Replay,

@@ -27,6 +27,7 @@ struct Requests {
     pinned: [Cell<i64>; PinReason::ALL.len()],
     upstreams: Cell<i64>,
     trunks: Cell<i64>,
+    spares: Cell<i64>,
 }
 
 impl Tally {
@@ -39,6 +40,7 @@ impl Tally {
             pinned: Default::default(),
             upstreams: Cell::new(0),
             trunks: Cell::new(0),
+            spares: Cell::new(0),
         });
         Self { metrics, bytes_in: Cell::new(0), bytes_out: Cell::new(0), requests, owed: Cell::new(0) }
     }
@@ -93,6 +95,12 @@ impl Tally {
         }
     }
 
+    fn add_spares(&self, change: i64) {
+        if let Some(requests) = &self.requests {
+            requests.spares.set(requests.spares.get() + change);
+        }
+    }
+
     fn add_upstreams(&self, change: i64) {
         if let Some(requests) = &self.requests {
             requests.upstreams.set(requests.upstreams.get() + change);
@@ -128,16 +136,42 @@ impl Requests {
         }
         self.metrics.own_upstreams.add(self.upstreams.take());
         self.metrics.shared_upstreams.add(self.trunks.take());
+        self.metrics.spare_upstreams.add(self.spares.take());
     }
 }
 
 /// See [`Tally::own_upstream`].
 pub struct OwnUpstream(Rc<Tally>);
 
+impl OwnUpstream {
+    /// Its session has given it back: it counts as a spare one.
+    pub fn given_back(self) -> SpareUpstream {
+        self.0.add_spares(1);
+        SpareUpstream(self.0.clone())
+    }
+}
+
 impl Drop for OwnUpstream {
     fn drop(&mut self) {
         self.0.add_upstreams(-1);
         // Nobody may be left to tick: a gauge must not stand still above what is there.
+        self.0.flush();
+    }
+}
+
+/// An upstream that a session has given back, counted for as long as this lives.
+pub struct SpareUpstream(Rc<Tally>);
+
+impl SpareUpstream {
+    /// A session uses it again.
+    pub fn taken(self) -> OwnUpstream {
+        self.0.own_upstream()
+    }
+}
+
+impl Drop for SpareUpstream {
+    fn drop(&mut self) {
+        self.0.add_spares(-1);
         self.0.flush();
     }
 }
@@ -259,6 +293,10 @@ mod tests {
         assert_eq!(shown.retried(RetryReason::ReadOnly).get(), 1);
         assert_eq!((shown.pinned(PinReason::Watch).get(), shown.pinned(PinReason::Transaction).get()), (0, 1));
         assert_eq!(shown.own_upstreams.get(), 1);
+        let spare = upstream.given_back();
+        assert_eq!((shown.own_upstreams.get(), shown.spare_upstreams.get()), (0, 1));
+        let upstream = spare.taken();
+        assert_eq!((shown.own_upstreams.get(), shown.spare_upstreams.get()), (1, 0));
         drop((upstream, pinned));
         assert_eq!((shown.pinned(PinReason::Transaction).get(), shown.own_upstreams.get()), (0, 0));
     }

@@ -68,6 +68,8 @@ pub struct Trunk {
     pub key: ConnectionKey,
     /// It leads to the primary of this epoch.
     pub epoch: Epoch,
+    /// The address of that primary.
+    pub endpoint: Endpoint,
     lanes: Rc<Lanes>,
     stage: Cell<Stage>,
     speakers: RefCell<VecDeque<Rc<Seat>>>,
@@ -115,6 +117,7 @@ impl Trunk {
             policy: policy.clone(),
             key,
             epoch,
+            endpoint,
             lanes: lanes.clone(),
             stage: Cell::new(Stage::Opening),
             speakers: RefCell::default(),
@@ -130,7 +133,7 @@ impl Trunk {
             silence: Silence::default(),
             busy: RefCell::new(None),
         });
-        tokio::task::spawn_local(trunk.clone().run(endpoint));
+        tokio::task::spawn_local(trunk.clone().run());
         trunk
     }
 
@@ -172,8 +175,8 @@ impl Trunk {
     }
 
     /// Connects, carries, ends.
-    async fn run(self: Rc<Self>, endpoint: Endpoint) {
-        let hint = match self.connect(endpoint).await {
+    async fn run(self: Rc<Self>) {
+        let hint = match self.connect().await {
             Ok(()) => poll_fn(|cx| self.poll(cx)).await,
             Err(()) => None,
         };
@@ -187,8 +190,8 @@ impl Trunk {
         }
     }
 
-    async fn connect(self: &Rc<Self>, endpoint: Endpoint) -> Result<(), ()> {
-        let connected = self.lanes.clone().connect(endpoint, self.policy.clone()).await;
+    async fn connect(self: &Rc<Self>) -> Result<(), ()> {
+        let connected = self.lanes.clone().connect(self.endpoint.clone(), self.policy.clone()).await;
         if self.stage.get() != Stage::Opening {
             return Err(());
         }
@@ -280,12 +283,18 @@ impl Trunk {
         let places = std::mem::take(&mut self.wire.borrow_mut().in_flight);
         let speakers = std::mem::take(&mut *self.speakers.borrow_mut());
         let busy = self.busy.take();
-        for seat in places.into_iter().filter_map(Place::into_seat).chain(speakers) {
-            seat.in_flight.set(0);
-            if let Some(session) = seat.session() {
-                session.lost_trunk(&self.lanes, &seat, busy.as_deref());
-            }
+        let mut concerned = 0;
+        let seats: Vec<Rc<Seat>> = places.into_iter().filter_map(Place::into_seat).collect();
+        for seat in &seats {
+            concerned += usize::from(seat.in_flight.take() > 0 && seat.session().is_some());
         }
+        self.lanes.remarks.trunk_lost(&self.lanes.link, self, concerned, || {
+            for seat in seats.into_iter().chain(speakers) {
+                if let Some(session) = seat.session() {
+                    session.lost_trunk(&self.lanes, &seat, busy.as_deref());
+                }
+            }
+        });
         if let Some(words) = busy {
             self.lanes.pool.tell_busy(&words, self.lanes.local.tick.get());
         }

@@ -43,6 +43,8 @@ pub struct ListenerEntry {
     pub group: Arc<str>,
     /// `tcp` or `redis`.
     pub mode: &'static str,
+    /// New sessions share connections to the primary.
+    pub shared_connections: bool,
     /// The limit in force, parked sessions included.
     pub max_connections: usize,
     /// Sessions open at present. Shared with the listener's earlier versions across reloads.
@@ -60,6 +62,7 @@ impl ListenerEntry {
             group: self.group.to_string(),
             route: "primary".into(),
             mode: self.mode.into(),
+            shared_connections: self.shared_connections,
             sessions: self.sessions.load(Ordering::Relaxed),
             max_connections: self.max_connections,
             draining: self.draining.load(Ordering::Relaxed),
@@ -178,6 +181,9 @@ pub struct ListenerStatus {
     pub route: String,
     /// `tcp` or `redis`.
     pub mode: String,
+    /// New sessions share connections to the primary.
+    #[serde(default)]
+    pub shared_connections: bool,
     /// Open sessions, parked ones included.
     pub sessions: usize,
     /// The limit in force.

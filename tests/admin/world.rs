@@ -85,6 +85,7 @@ impl World {
             bind: "127.0.0.1:6400".into(),
             group: "jobs".into(),
             mode: "tcp",
+            shared_connections: false,
             max_connections: 1000,
             sessions: Arc::new(AtomicUsize::new(7)),
             draining: AtomicBool::new(false),

@@ -4,6 +4,8 @@
 pub const LOST: &[&str] = &["primary withdrawn"];
 /// Two backends say role:master and nothing proves one of them.
 pub const CONFLICT: &[&str] = &["conflict:"];
+/// A shared connection broke under writes.
+pub const SHARED_LOST: &[&str] = &["shared connection to "];
 /// Several say role:master and nobody is elected.
 pub const TIE: &[&str] = &["no primary:"];
 /// mainstay itself stood still.

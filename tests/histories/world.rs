@@ -50,7 +50,7 @@ impl World {
         let sentinels = Sentinels::start(3, 2, &servers[0], 2, 1000);
         // Longer than Sentinel's down-after, and its election.
         let setup = Setup::of(&servers).listener(listener).hold("window = \"20s\"");
-        let mainstay = setup.expecting(&[DOWN, LOST, CONFLICT, LOADING]).start_on(&servers[0]);
+        let mainstay = setup.expecting(&[DOWN, LOST, SHARED_LOST, CONFLICT, LOADING]).start_on(&servers[0]);
         Self::of(servers, Some(sentinels), Some(mainstay), manners)
     }
 

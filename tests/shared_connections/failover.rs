@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::multitude::{Manners, Multitude, USERS, furnish};
-use crate::harness::expected::{DOWN, LOST, RETURNED_EMPTY};
+use crate::harness::expected::{DOWN, LOST, RETURNED_EMPTY, SHARED_LOST};
 use crate::harness::*;
 use crate::{SHARED, kept_rightly, seed, told_rightly, work};
 
@@ -141,7 +141,8 @@ fn a_primary_that_is_killed_and_comes_back_closes_only_those_with_a_write_under_
     let _alone = crate::alone();
     let mut server = Redis::start(USERS);
     furnish(&server);
-    let setup = Setup::of([&server]).listener(SHARED).hold("window = \"20s\"").expecting(&[DOWN, LOST, RETURNED_EMPTY]);
+    let setup =
+        Setup::of([&server]).listener(SHARED).hold("window = \"20s\"").expecting(&[DOWN, LOST, SHARED_LOST, RETURNED_EMPTY]);
     let mainstay = setup.start_on(&server);
     let mut sessions: Vec<Client> = (0..100).map(|_| mainstay.client()).collect();
     for session in &mut sessions {
@@ -157,4 +158,32 @@ fn a_primary_that_is_killed_and_comes_back_closes_only_those_with_a_write_under_
         assert_eq!(session.reply(PATIENCE), Ok(Reply::bulk(&number.to_string())));
         assert_eq!(session.ask(&["SET", &format!("k{number}"), "v"]), Ok(Reply::ok()));
     }
+}
+
+#[test]
+fn a_shared_connection_that_is_lost_is_one_line_with_what_became_of_its_sessions() {
+    let _alone = crate::alone();
+    let mut server = Redis::start(&[]);
+    let setup = Setup::of([&server]).runtime("workers = 1").listener(SHARED).hold("window = \"20s\"");
+    let mainstay = setup.expecting(&[DOWN, LOST, SHARED_LOST]).start_on(&server);
+    let mut sessions: Vec<Client> = (0..7).map(|_| mainstay.client()).collect();
+    for session in &mut sessions {
+        session.must(&["ECHO", "before"]);
+    }
+    let upstreams = |kind: &str| mainstay.metric("mainstay_upstreams", &[&format!("kind=\"{kind}\"")]);
+    wait_until(PATIENCE, "they share", || upstreams("shared") == 1.0 && upstreams("own") == 0.0);
+    let said = || mainstay.metric("mainstay_bytes_total", &[r#"direction="in""#]);
+    let before = said();
+    server.process.stop();
+    let mut bytes = 0;
+    for (number, session) in sessions.iter_mut().enumerate() {
+        let request = client::command(if number < 3 { &["SET", "k", "v"] } else { &["GET", "k"] });
+        bytes += request.len();
+        session.send(&request).expect("it stands");
+    }
+    wait_until(PATIENCE, "it has come", || said() == before + bytes as f64);
+    server.kill9();
+    let line = "lost: 3 sessions had a write on its way and were closed, ";
+    wait_until(PATIENCE, "it is told", || mainstay.log.has(line));
+    assert_eq!(mainstay.log.text().matches("session closed:").count(), 0);
 }

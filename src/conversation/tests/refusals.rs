@@ -109,7 +109,7 @@ fn a_demoted_server_is_heard_out_and_another_is_not() {
     talk.move_on();
     assert_eq!(talk.sends(), "SET b 1; SET c 1");
     let close = talk.withdraw(Departure::Gone).expect_err("a write is in flight");
-    assert_eq!(close.fault, Fault::Upstream);
+    assert_eq!(close.fault, Fault::Write);
 }
 
 #[test]

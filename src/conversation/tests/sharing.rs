@@ -216,5 +216,5 @@ fn requests_in_flight_are_no_more_than_can_be_asked_again() {
     assert_eq!(talk.hands_over(ALL).matches("SET").count(), 1);
     talk.replies(&["+OK\r\n", "+OK\r\n"]);
     assert_eq!(talk.hands_over(ALL).matches("SET").count(), 2);
-    assert_eq!(talk.withdraw(Departure::Gone).map(|_| ()).map_err(|close| close.fault), Err(Fault::Upstream));
+    assert_eq!(talk.withdraw(Departure::Gone).map(|_| ()).map_err(|close| close.fault), Err(Fault::Write));
 }

@@ -81,7 +81,7 @@ impl Dialogue {
         present.lanes.remarks.closed(group, listener, close, present.now());
         self.ending = Some(match close.fault {
             Fault::Client | Fault::Replay => CloseReason::Error,
-            Fault::Upstream => upstream_fault,
+            Fault::Write | Fault::Upstream => upstream_fault,
         });
         self.give_up_upstream();
     }

@@ -236,7 +236,7 @@ impl Dialogue {
         }
         let spare = if session_shares(present) { lanes.pool.take_spare(epoch) } else { None };
         if let Some(Spare { stream, counted, .. }) = spare {
-            self.go_live(present, epoch, stream, counted, None);
+            self.go_live(present, epoch, stream, counted.taken(), None);
             lanes.pump();
         } else {
             let future = Box::pin(present.lanes.clone().connect(endpoint, present.session.policy.clone()));

@@ -11,7 +11,7 @@ use super::{Stage, Trunk};
 use crate::conversation::ConnectionKey;
 use crate::proxy::lanes::Lanes;
 use crate::proxy::policy::Policy;
-use crate::proxy::tally::OwnUpstream;
+use crate::proxy::tally::{OwnUpstream, SpareUpstream};
 use crate::proxy::transport::Stream;
 use crate::route::{Departure, Epoch, Moment};
 
@@ -49,8 +49,8 @@ pub struct Spare {
     pub stream: Stream,
     /// Where it leads to.
     pub epoch: Epoch,
-    /// It counts as an upstream of one session.
-    pub counted: OwnUpstream,
+    /// It counts as one that nobody uses.
+    pub counted: SpareUpstream,
     tick: u32,
 }
 
@@ -122,7 +122,7 @@ impl Pool {
         let has_room = spares.len() < SPARES_MAX && !self.distrusts.get();
         // At once: who it was, and its name, must not stand in the server's list of clients when the session has gone.
         if has_room && stream.send_now(RESET).is_ok_and(|taken| taken == RESET.len()) {
-            spares.push(Spare { stream, epoch, counted, tick });
+            spares.push(Spare { stream, epoch, counted: counted.given_back(), tick });
         }
     }
 

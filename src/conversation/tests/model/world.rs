@@ -302,7 +302,7 @@ impl World {
         } else {
             why.contains("which may be lost") && self.rough
         };
-        assert!(excused && close.fault == Fault::Upstream, "there was no reason to close: {close:?}");
+        assert!(excused && matches!(close.fault, Fault::Upstream | Fault::Write), "there was no reason to close: {close:?}");
         self.closed = Some(close);
     }
 

@@ -104,13 +104,13 @@ fn who_may_not_leave_a_mark_is_told_so_until_it_writes() {
     talk.attach();
     assert_eq!(talk.sends(), MARK);
     talk.answers("-NOPERM this user has no permissions to run the 'publish' command\r\n");
-    assert!(talk.hears().starts_with("-ERR mainstay: the connection to the primary is another one"));
+    assert!(talk.hears().starts_with("-ERR mainstay: the primary refused this user PUBLISH to mainstay:wait"));
     assert_eq!(talk.sends(), "GET a");
     talk.answers("$-1\r\n");
     talk.say("WAIT 1 0");
     assert_eq!(talk.sends(), MARK, "it may by now");
     talk.answers("-NOPERM\r\n");
-    assert!(talk.hears().contains("-ERR mainstay: the connection to the primary is another one"));
+    assert!(talk.hears().contains("-ERR mainstay: the primary refused this user PUBLISH to mainstay:wait"));
     writes(&mut talk);
     talk.say("WAIT 1 0");
     assert_eq!(talk.sends(), "WAIT 1 0");

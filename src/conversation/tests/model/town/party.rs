@@ -293,7 +293,7 @@ impl Town {
         } else {
             why.contains("which may be lost") && self.rough
         };
-        assert!(excused && close.fault == Fault::Upstream, "there was no reason to close: {close:?}");
+        assert!(excused && matches!(close.fault, Fault::Upstream | Fault::Write), "there was no reason to close: {close:?}");
         party.closed = Some(close);
         self.give_up(who);
     }
