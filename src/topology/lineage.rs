@@ -45,6 +45,8 @@ struct Process {
     priority: Option<u32>,
     /// What it continued when last seen.
     replid2: Option<Id>,
+    /// `total_net_repl_input_bytes` when last seen.
+    received: Option<u64>,
 }
 
 /// How far the master of a history was seen to have come.
@@ -99,13 +101,21 @@ impl Lineage {
             bounded_push(
                 &mut self.processes,
                 PROCESSES_MAX,
-                Process { run_id: run_id.clone(), carried: VecDeque::new(), mastered: None, priority: None, replid2: None },
+                Process {
+                    run_id: run_id.clone(),
+                    carried: VecDeque::new(),
+                    mastered: None,
+                    priority: None,
+                    replid2: None,
+                    received: None,
+                },
             );
             self.processes.len() - 1
         });
         let process = &mut self.processes[position];
         process.priority = facts.priority.or(process.priority);
         process.replid2 = facts.replid2.clone();
+        process.received = facts.repl_input_bytes.or(process.received);
         match facts.role {
             Role::Master => process.mastered = facts.replid.clone(),
             Role::Replica => {
@@ -129,7 +139,12 @@ impl Lineage {
         }
         let process = known.map(|position| &self.processes[position]);
         // The same process changed its own id: backlog expiry and DEBUG CHANGE-REPL-ID clear replid2, an aborted FAILOVER sets it.
-        let own = process.and_then(|process| process.mastered.as_ref());
+        // Not where it has received something since: between two checks it was a replica, and its data are another's.
+        let stayed = |process: &&Process| match (process.received, facts.repl_input_bytes) {
+            (Some(before), Some(now)) => before == now,
+            _ => true,
+        };
+        let own = process.filter(stayed).and_then(|process| process.mastered.as_ref());
         if let Some(parent) = own.filter(|own| *own != child && facts.replid2.as_ref().is_none_or(|id2| id2 == *own)) {
             let edge = Edge { parent: parent.clone(), child: child.clone(), proven: true, begins: None, gap: None };
             bounded_push(&mut self.edges, EDGES_MAX, edge);
@@ -309,6 +324,9 @@ mod tests {
         lineage.observe(&replica("a", "s"), NOW);
         lineage.observe(&master("a", "z", "", 9, None), NOW);
         assert!(!lineage.follows(&id("z"), &id("y"), 0));
+        // Also where nobody saw it as one.
+        lineage.observe(&Facts { repl_input_bytes: Some(14), ..master("a", "w", "", 9, None) }, NOW);
+        assert!(!lineage.follows(&id("w"), &id("z"), 0));
     }
 
     #[test]

@@ -173,6 +173,12 @@ fn a_shared_connection_that_is_lost_is_one_line_with_what_became_of_its_sessions
     let upstreams = |kind: &str| mainstay.metric("mainstay_upstreams", &[&format!("kind=\"{kind}\"")]);
     wait_until(PATIENCE, "they share", || upstreams("shared") == 1.0 && upstreams("own") == 0.0);
     let said = || mainstay.metric("mainstay_bytes_total", &[r#"direction="in""#]);
+    // Counters are flushed ten times a second.
+    wait_until(PATIENCE, "all before is counted", || {
+        let counted = said();
+        std::thread::sleep(Duration::from_millis(300));
+        said() == counted
+    });
     let before = said();
     server.process.stop();
     let mut bytes = 0;
