@@ -12,6 +12,15 @@
 //!
 //! Replies come in the order of the requests. For each run of requests there is a [`Place`]; a session that has left leaves its places
 //! behind, and what comes for them is dropped. Where there is any doubt whose reply something is, the trunk ends.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `seat.rs` | who is owed what; how much one session may have in flight |
+//! | `flusher.rs`, `writing.rs` | the one write of a turn |
+//! | `reading.rs` | where a reply ends, and whose it is |
+//! | `pool.rs` | which trunks there are; connections that were given back |
+//! | `door.rs` | who has not logged in is asked by the primary first |
+//! | `silence.rs`, `useless.rs` | one that says nothing, or something that nobody takes, does not hold up the others |
 
 mod door;
 mod flusher;
