@@ -74,7 +74,7 @@ pub enum Withdrawn {
     /// Abort the upstream now.
     Drop,
     /// Write nothing more, but read on: replies to what was sent are awaited, for a bounded time. It ends with [`Next::DropUpstream`];
-    /// if it does not in time, call [`Conversation::upstream_lost`].
+    /// if it does not in time, call [`super::Conversation::upstream_lost`].
     Drain,
 }
 

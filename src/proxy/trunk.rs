@@ -10,7 +10,7 @@
 //! worker's one [`Flusher`] asks the fence, gathers what each has ready, a bounded share at a time, and writes it in one go. What stands in
 //! `out` is handed over: it is written, or taken back when the epoch passes, or the trunk ends.
 //!
-//! Replies come in the order of the requests. For each run of requests there is a [`Place`]; a session that has left leaves its places
+//! Replies come in the order of the requests. For each run of requests there is a place; a session that has left leaves its places
 //! behind, and what comes for them is dropped. Where there is any doubt whose reply something is, the trunk ends.
 //!
 //! | file | holds |
