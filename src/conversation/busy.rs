@@ -3,13 +3,9 @@
 //! who asks: it goes over a *bare* upstream, which is of no further use.
 
 use super::course::Stop;
-use super::replies::Frame;
 use super::request::{Request, Stage, What};
-use super::{Conversation, Link, Next, Turn};
+use super::{Conversation, Next};
 use crate::resp::command::{Command, Fate, Kind};
-
-/// How the refusal begins.
-pub(super) const BUSY: &[u8] = b"-BUSY ";
 
 impl Conversation {
     /// The first request is about what keeps the server busy, and nothing else is needed of its connection.
@@ -34,23 +30,12 @@ impl Conversation {
     }
 
     /// What it has in flight on its shared upstream changes nothing, and can be asked on another while this one says nothing.
-    pub fn may_step_over(&mut self) -> bool {
+    pub fn may_step_over(&self) -> bool {
         let reads = |request: &Request| {
             let kind = |kind| matches!(kind, Kind::Plain | Kind::Script(_) | Kind::Scan(_));
             matches!(request.what, What::Client(Command { fate: Fate::Read, kind: of }) if kind(of))
         };
-        let mut in_flight = self.queue.iter().filter(|request| request.stage != Stage::Waiting);
-        self.shared
-            && self.link == Link::Live
-            && self.doubt.is_none()
-            && self.transaction.is_none()
-            && matches!(self.frame, Frame::Fresh)
-            && in_flight
-                .all(|request| request.stage == Stage::Settled || request.stage == Stage::Sent && request.whole && reads(request))
-    }
-
-    /// The server is busy with a script and says so, `words`, to everybody: what waits hears it as well.
-    pub fn told_busy(&mut self, words: &str, turn: &mut Turn<'_>) {
-        self.refuse_as(words, turn);
+        let may_be_repeated = |request: &Request| request.stage == Stage::Sent && request.whole && reads(request);
+        self.shared && self.has_only_in_flight(|request| request.stage == Stage::Settled || may_be_repeated(request))
     }
 }

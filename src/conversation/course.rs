@@ -1,6 +1,5 @@
 //! Where each frame of the upstream goes: to the client, to nobody, or into the drawer until it is known whether the primary changed.
 
-use super::busy::BUSY;
 use super::refusal::{is_abort, refusal};
 use super::replies::{Role, Tone, broken};
 use super::request::{Own, Request, Stage, What};
@@ -133,13 +132,13 @@ impl Conversation {
         }
     }
 
-    /// The present server gave it.
     /// What the server before gave means nothing to the next one, nor to the one after that.
     pub(super) fn estrange_cursors(&mut self) {
         self.foreign_cursors.append(&mut self.cursors);
         self.foreign_cursors.drain(..self.foreign_cursors.len().saturating_sub(CURSORS_MAX));
     }
 
+    /// The present server gave it.
     fn note_cursor(&mut self, cursor: &[u8]) {
         self.foreign_cursors.retain(|foreign| **foreign != *cursor);
         if *cursor != *b"0" {
@@ -189,9 +188,9 @@ impl Conversation {
                 self.hint = code.or(self.hint);
                 Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
             }
-            Own::State | Own::Subscriptions(_) if frame.starts_with(BUSY) => Err(self.busy(frame)),
+            Own::State | Own::Subscriptions(_) if frame.starts_with(reply::BUSY) => Err(self.busy(frame)),
             // There is room again in a moment.
-            Own::State | Own::Subscriptions(_) if frame.starts_with(b"-ERR max number of clients") => {
+            Own::State | Own::Subscriptions(_) if frame.starts_with(reply::MAX_CLIENTS) => {
                 Err(Stop::Next(Next::NotReady("max number of clients")))
             }
             Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {

@@ -73,6 +73,11 @@ impl Request {
         matches!(self.what, What::Client(Command { fate: Fate::Write | Fate::Unknown, .. }))
     }
 
+    /// WAIT: about the writes of one connection.
+    pub(super) fn is_wait(&self) -> bool {
+        matches!(self.what, What::Client(Command { kind: Kind::Wait, .. }))
+    }
+
     /// QUIT is answered by mainstay; what is opaque passes when the conversation has ended.
     pub(super) fn is_never_sent(&self) -> bool {
         matches!(self.what, What::Client(Command { kind: Kind::Quit | Kind::Opaque, .. }))

@@ -147,13 +147,8 @@ impl Conversation {
         let reads = |request: &Request| {
             matches!(request.what, What::Client(Command { fate: Fate::Read, kind: Kind::Plain | Kind::Script(_) }))
         };
-        let mut in_flight = self.queue.iter().filter(|request| request.stage != Stage::Waiting).peekable();
-        let defers = self.link == Link::Live
-            && self.doubt.is_none()
-            && self.transaction.is_none()
-            && matches!(self.frame, Frame::Fresh)
-            && in_flight.peek().is_some()
-            && in_flight.all(|request| request.stage == Stage::Sent && request.whole && reads(request));
+        let defers = self.queue.iter().any(|request| request.stage != Stage::Waiting)
+            && self.has_only_in_flight(|request| request.stage == Stage::Sent && request.whole && reads(request));
         if defers {
             self.doubt = Some(Box::new(Doubt { stays: true, ..Doubt::default() }));
         }
@@ -190,19 +185,17 @@ impl Conversation {
 
     /// Another connection begins: what was written on the one before counts for no WAIT on this one, until something is written here.
     pub(super) fn note_writes_before(&mut self, had_one: bool, shared: bool) {
-        let waits = |request: &Request| matches!(request.what, What::Client(Command { kind: Kind::Wait, .. }));
         self.wrote_before |= std::mem::take(&mut self.wrote) && had_one;
         let mut waiting = self.queue.iter().filter(|request| request.stage != Stage::Settled);
-        if waiting.by_ref().take_while(|request| !waits(request)).any(Request::may_write) {
+        if waiting.by_ref().take_while(|request| !request.is_wait()).any(Request::may_write) {
             (self.wrote, self.wrote_before) = (true, self.wrote_before && shared);
         }
     }
 
     /// This user may not write even that.
     pub(super) fn waits_in_vain(&mut self) {
-        let waits = |request: &Request| matches!(request.what, What::Client(Command { kind: Kind::Wait, .. }));
         for index in 0..self.queue.len() {
-            if self.queue.get(index).is_some_and(|request| request.stage == Stage::Waiting && waits(request)) {
+            if self.queue.get(index).is_some_and(|request| request.stage == Stage::Waiting && request.is_wait()) {
                 self.settle(index, WAITS_IN_VAIN.to_vec());
             }
         }
@@ -232,6 +225,15 @@ impl Conversation {
         } else {
             None
         }
+    }
+
+    /// Nothing is going on but requests in flight of which each `is` one of these.
+    pub(super) fn has_only_in_flight(&self, is: impl Fn(&Request) -> bool) -> bool {
+        self.link == Link::Live
+            && self.doubt.is_none()
+            && self.transaction.is_none()
+            && matches!(self.frame, Frame::Fresh)
+            && self.queue.iter().filter(|request| request.stage != Stage::Waiting).all(is)
     }
 
     /// Nothing is in flight, and nothing is withheld.

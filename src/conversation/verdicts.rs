@@ -1,6 +1,5 @@
 //! What was withheld or held comes to an end without another primary: it is passed on, or refused.
 
-use super::busy::BUSY;
 use super::course::QUEUED;
 use super::reconsidered::forgets_watch;
 use super::refusal::is_for_a_while;
@@ -11,6 +10,7 @@ use super::transaction::Transaction;
 use super::{Close, Conversation, Next, Turn};
 use crate::resp::command::{Command, Kind};
 use crate::resp::frames::name;
+use crate::resp::reply;
 
 impl Conversation {
     /// The primary did not change: what was withheld is passed on.
@@ -102,9 +102,9 @@ impl Conversation {
     }
 
     /// Answers everything that waits with this error. What ends a script is asked even of a server that is busy with one.
-    pub(super) fn refuse_as(&mut self, error: &str, turn: &mut Turn<'_>) {
+    pub fn refuse_as(&mut self, error: &str, turn: &mut Turn<'_>) {
         let error: String = error.chars().filter(|character| !character.is_control()).collect();
-        let ends_script = error.as_bytes().starts_with(&BUSY[1..]) && !self.listens();
+        let ends_script = error.as_bytes().starts_with(&reply::BUSY[1..]) && !self.listens();
         self.queue.rewind();
         for index in 0..self.queue.len() {
             let Some(request) = self.queue.get(index).copied() else { break };

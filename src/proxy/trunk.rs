@@ -161,6 +161,16 @@ impl Trunk {
         self.congested.get()
     }
 
+    /// Is it one for sessions of this listener with this key?
+    fn serves(&self, policy: &Arc<Policy>, key: &ConnectionKey) -> bool {
+        Arc::ptr_eq(&self.policy, policy) && self.key == *key
+    }
+
+    /// Nothing holds up who begins on it.
+    fn is_lively(&self) -> bool {
+        !self.is_congested() && !self.is_silent()
+    }
+
     /// The session in this seat has something to say.
     #[inline]
     pub fn speak(self: &Rc<Self>, seat: &Rc<Seat>) {
@@ -229,7 +239,7 @@ impl Trunk {
         if self.stage.get() == Stage::Over {
             return Poll::Ready(None);
         }
-        if self.holds_stale() {
+        if self.holds_stale(Moment::now()) {
             return Poll::Ready(None);
         }
         self.push_on(cx);

@@ -38,6 +38,11 @@ pub fn error_kind(text: &str) -> ErrorKind {
     }
 }
 
+/// How the error begins of a server that a script keeps busy.
+pub const BUSY: &[u8] = b"-BUSY ";
+/// How the error begins of a server that has no room for another connection.
+pub const MAX_CLIENTS: &[u8] = b"-ERR max number of clients";
+
 /// Error codes that say: this server may not be the primary any more.
 const HINTS: [&str; 5] = ["READONLY", "MASTERDOWN", "LOADING", "NOREPLICAS", "UNBLOCKED"];
 

@@ -54,18 +54,7 @@ impl Conversation {
         for index in self.queue.next()..self.queue.len() {
             let request = self.queue.get(index)?;
             if request.stage == Stage::Waiting {
-                return match self.fit(index, at) {
-                    Fit::Alone => None,
-                    Fit::Begins => {
-                        if self.unit(index, at, self.queue.len()).is_some() {
-                            None
-                        } else {
-                            Some(Pin::Transaction)
-                        }
-                    }
-                    Fit::Ends => Some(Pin::Transaction),
-                    Fit::Not(pin) => Some(pin),
-                };
+                return self.piece(index, at, self.queue.len()).err();
             }
             at += request.len;
         }
@@ -75,13 +64,8 @@ impl Conversation {
 
     /// Why the first request of all may not go over a shared upstream.
     pub(in crate::conversation) fn first_unfit(&self) -> Option<Pin> {
-        match self.fit(0, self.queue.head()) {
-            _ if self.queue.is_empty() => None,
-            Fit::Not(pin) => Some(pin),
-            Fit::Begins if self.unit(0, self.queue.head(), self.queue.len()).is_some() => None,
-            Fit::Begins | Fit::Ends => Some(Pin::Transaction),
-            Fit::Alone => None,
-        }
+        self.queue.get(0)?;
+        self.piece(0, self.queue.head(), self.queue.len()).err()
     }
 
     /// The next requests that may be handed over: `most` at most, and no more than can be kept for asking again.
@@ -96,14 +80,7 @@ impl Conversation {
                 // Answered here in the middle of coming in: half a request must not go.
                 break;
             }
-            let (requests, bytes) = match self.fit(index, at) {
-                Fit::Alone => (1, self.queue.get(index).map_or(0, |request| request.len)),
-                Fit::Begins => match self.unit(index, at, end) {
-                    Some(unit) => unit,
-                    None => break,
-                },
-                Fit::Ends | Fit::Not(_) => break,
-            };
+            let Ok((requests, bytes)) = self.piece(index, at, end) else { break };
             // Alone on the way, even a large one goes.
             let first = fitting.requests == 0 && in_flight == 0;
             if !first && (fitting.requests + requests > most || in_flight + fitting.bytes + bytes > KEPT_BYTES_MAX) {
@@ -114,6 +91,16 @@ impl Conversation {
             index += requests;
         }
         fitting
+    }
+
+    /// Requests and bytes of what goes in one piece from `index` on: a request, or a transaction that ends before `end`.
+    fn piece(&self, index: usize, at: usize, end: usize) -> Result<(usize, usize), Pin> {
+        match self.fit(index, at) {
+            Fit::Alone => Ok((1, self.queue.get(index).map_or(0, |request| request.len))),
+            Fit::Begins => self.unit(index, at, end).ok_or(Pin::Transaction),
+            Fit::Ends => Err(Pin::Transaction),
+            Fit::Not(pin) => Err(pin),
+        }
     }
 
     /// Requests and bytes of the transaction that begins at `index`, if its end comes before `end` and all of it may be shared.

@@ -231,7 +231,7 @@ impl Dialogue {
         }
         self.get_off(present);
         if let Some(words) = busy {
-            self.tell(present, &[], |conversation, turn| conversation.told_busy(words, turn));
+            self.tell(present, &[], |conversation, turn| conversation.refuse_as(words, turn));
         }
         true
     }

@@ -279,10 +279,17 @@ impl Dialogue {
 
     /// A connection of its own is there. Without a slot it is one that somebody else has given back.
     fn go_live(&mut self, present: &Present<'_>, epoch: Epoch, stream: Stream, counted: OwnUpstream, slot: Option<Slot>) {
-        let (is_used, since) = (slot.is_none(), present.now());
-        let flags = (false, false, false);
-        let (settled, has_written, is_deaf) = flags;
-        self.upstream = Upstream::Live(Live { stream, epoch, counted, slot, since, is_used, settled, has_written, is_deaf });
+        self.upstream = Upstream::Live(Live {
+            stream,
+            epoch,
+            counted,
+            is_used: slot.is_none(),
+            slot,
+            since: present.now(),
+            settled: false,
+            has_written: false,
+            is_deaf: false,
+        });
         self.tell(present, &[], |conversation, turn| conversation.attach(epoch, turn));
     }
 

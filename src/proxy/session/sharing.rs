@@ -48,11 +48,7 @@ impl Session {
         frames: &mut Frames<'_>,
         now: Moment,
     ) -> Result<(), &'static str> {
-        let heard = |dialogue: &mut Dialogue, present: &Present<'_>| match dialogue.hear_trunk(present, seat, frames) {
-            Ok(concerned) => (Ok(()), concerned),
-            Err(why) => (Err(why), false),
-        };
-        self.with_dialogue(lanes, now, heard).unwrap_or(Ok(()))
+        self.with_dialogue(lanes, now, |dialogue, present| heard(dialogue.hear_trunk(present, seat, frames))).unwrap_or(Ok(()))
     }
 
     /// A part of a reply that is too large to be kept came over its trunk.
@@ -64,11 +60,8 @@ impl Session {
         begins: bool,
         now: Moment,
     ) -> Result<(), &'static str> {
-        let heard = |dialogue: &mut Dialogue, present: &Present<'_>| match dialogue.hear_large(present, seat, part, begins) {
-            Ok(concerned) => (Ok(()), concerned),
-            Err(why) => (Err(why), false),
-        };
-        self.with_dialogue(lanes, now, heard).unwrap_or(Ok(()))
+        self.with_dialogue(lanes, now, |dialogue, present| heard(dialogue.hear_large(present, seat, part, begins)))
+            .unwrap_or(Ok(()))
     }
 
     /// Its trunk has ended; `busy`: because the server was busy with a script, in these words.
@@ -90,4 +83,10 @@ impl Session {
     pub fn defers(self: &Rc<Self>, lanes: &Rc<Lanes>) -> bool {
         self.with_dialogue(lanes, Moment::now(), |dialogue, _| (dialogue.defers(), false)).unwrap_or(true)
     }
+}
+
+/// Why the trunk must end, or whether the session's task has something to do, as [`Session::with_dialogue`] wants it.
+fn heard(result: Result<bool, &'static str>) -> (Result<(), &'static str>, bool) {
+    let concerned = result.unwrap_or_default();
+    (result.map(drop), concerned)
 }

@@ -63,15 +63,13 @@ impl Pool {
             return None;
         }
         let fits = |trunk: &&Rc<Trunk>| {
-            let same = Arc::ptr_eq(&trunk.policy, policy) && trunk.key == key;
-            same && trunk.epoch == epoch && matches!(trunk.stage.get(), Stage::Opening | Stage::Open)
+            trunk.serves(policy, &key) && trunk.epoch == epoch && matches!(trunk.stage.get(), Stage::Opening | Stage::Open)
         };
         let mut trunks = self.trunks.borrow_mut();
         let of_this_kind: Vec<&Rc<Trunk>> = trunks.iter().filter(fits).collect();
-        let free = || of_this_kind.iter().filter(|trunk| !trunk.is_congested());
         // Where one is silent it is mostly the server that is slow, to everybody: one more shows whether it is, and no more than that.
-        let silent = free().next().filter(|_| of_this_kind.len() > 1);
-        if let Some(trunk) = free().find(|trunk| !trunk.is_silent()).or(silent) {
+        let silent = of_this_kind.iter().find(|trunk| !trunk.is_congested()).filter(|_| of_this_kind.len() > 1);
+        if let Some(trunk) = of_this_kind.iter().find(|trunk| trunk.is_lively()).or(silent) {
             return Some(Rc::clone(trunk));
         }
         if of_this_kind.len() >= TRUNKS_MAX {
@@ -91,8 +89,8 @@ impl Pool {
 
     /// Another trunk is as good as this one, and is not silent.
     pub fn has_livelier(&self, than: &Trunk) -> bool {
-        let same = |other: &Rc<Trunk>| Arc::ptr_eq(&other.policy, &than.policy) && other.key == than.key;
-        self.trunks.borrow().iter().any(|other| same(other) && other.is_open() && !other.is_congested() && !other.is_silent())
+        let trunks = self.trunks.borrow();
+        trunks.iter().any(|other| other.serves(&than.policy, &than.key) && other.is_open() && other.is_lively())
     }
 
     /// The primary has refused connections with this key a moment ago.

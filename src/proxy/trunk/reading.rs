@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::seat::{Owner, Seat};
+use super::seat::Owner;
 use super::{Stage, Trunk, Wire};
 use crate::resp::frames::ReplyScanner;
 use crate::resp::reply;
@@ -62,6 +62,11 @@ pub struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
+    /// From `at` on, `left` at most.
+    fn new(chunk: &'a [u8], at: usize, scanner: &'a mut ReplyScanner, left: usize) -> Self {
+        Self { chunk, at, scanner, left, largest: 0, partial: None }
+    }
+
     /// The next that is there in whole.
     #[inline]
     pub fn cut(&mut self) -> Result<Option<&'a [u8]>, Why> {
@@ -130,15 +135,11 @@ impl Trunk {
     pub(super) fn hear_out(self: &Rc<Self>) {
         let scratch = &mut **self.lanes.local.scratch.borrow_mut();
         for _ in 0..FAREWELL_READS_MAX {
-            let wire = &mut *self.wire.borrow_mut();
+            let mut wire = self.wire.borrow_mut();
             let Some(read) = wire.stream.as_ref().and_then(|stream| stream.receive_now(scratch).ok()) else { return };
-            if read == 0 || self.hear(wire, &scratch[..read]).is_err() {
-                if let Some(stream) = wire.stream.take() {
-                    stream.abort();
-                }
-                self.stage.set(Stage::Over);
-                self.wake();
-                return;
+            if read == 0 || self.hear(&mut wire, &scratch[..read]).is_err() {
+                drop(wire);
+                return self.cut();
             }
         }
     }
@@ -160,20 +161,8 @@ impl Trunk {
                 continue;
             };
             let left = place.replies;
-            let mut frames = Frames { chunk, at, scanner: &mut wire.reading.scanner, left, largest: 0, partial: None };
-            match &place.owner {
-                Owner::Seat(seat) => self.deliver(seat, &mut frames, now)?,
-                Owner::Opening => {
-                    while let Some(frame) = frames.cut()? {
-                        self.opened(frame)?;
-                    }
-                }
-                Owner::Check(nonce) => {
-                    while let Some(frame) = frames.cut()? {
-                        self.check(*nonce, frame)?;
-                    }
-                }
-            }
+            let mut frames = Frames::new(chunk, at, &mut wire.reading.scanner, left);
+            self.give(&place.owner, &mut frames, now)?;
             let (begin, end) = (at, frames.partial.unwrap_or(frames.at));
             at = frames.at;
             let (left, partial) = (frames.left, frames.partial);
@@ -207,23 +196,32 @@ impl Trunk {
         }
     }
 
-    fn deliver(self: &Rc<Self>, seat: &Rc<Seat>, frames: &mut Frames<'_>, now: Moment) -> Result<(), Why> {
-        if let Some(session) = seat.session() {
+    /// Whole replies to their owner.
+    fn give(&self, owner: &Owner, frames: &mut Frames<'_>, now: Moment) -> Result<(), Why> {
+        if let Owner::Seat(seat) = owner
+            && let Some(session) = seat.session()
+        {
             session.hear_trunk(&self.lanes, seat, frames, now)?;
         }
-        // What nobody wants any more.
-        while frames.cut()?.is_some() {}
+        while let Some(frame) = frames.cut()? {
+            match owner {
+                // Nobody wants it any more.
+                Owner::Seat(_) => {}
+                Owner::Opening => self.opened(frame)?,
+                Owner::Check(nonce) => self.check(*nonce, frame)?,
+            }
+        }
         Ok(())
     }
 
     /// One step of the opening was answered.
-    fn opened(self: &Rc<Self>, frame: &[u8]) -> Result<(), Why> {
+    fn opened(&self, frame: &[u8]) -> Result<(), Why> {
         if frame[0] != b'-' {
             return Ok(());
         }
-        if let Some(words) = frame.strip_prefix(b"-").filter(|words| words.starts_with(b"BUSY ")) {
-            *self.busy.borrow_mut() = Some(String::from_utf8_lossy(words).into_owned());
-        } else if reply::hint(frame).is_some() || frame.starts_with(b"-ERR max number of clients") {
+        if frame.starts_with(reply::BUSY) {
+            *self.busy.borrow_mut() = Some(String::from_utf8_lossy(&frame[1..]).into_owned());
+        } else if reply::hint(frame).is_some() || frame.starts_with(reply::MAX_CLIENTS) {
             self.lanes.could_not_connect(self.epoch);
         } else {
             self.lanes.pool.refuse(&self.key);
@@ -245,62 +243,52 @@ impl Trunk {
 
     /// Of a reply that has begun to come in earlier. Returns how much of `bytes` belongs to it.
     fn go_on(self: &Rc<Self>, wire: &mut Wire, bytes: &[u8], now: Moment) -> Result<usize, Why> {
-        let end = wire.reading.scanner.scan(bytes).map_err(|_| "the primary does not speak RESP")?;
+        let Wire { reading, in_flight, .. } = wire;
+        let end = reading.scanner.scan(bytes).map_err(|_| "the primary does not speak RESP")?;
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let is_whole = end.is_some();
-        let bytes = wire.reading.kept.len() + part.len();
-        let mut course = wire.reading.course;
-        if course == Course::Push {
-            if is_whole {
-                wire.reading.course = Course::Between;
+        let bytes = reading.kept.len() + part.len();
+        let left = match in_flight.front() {
+            _ if reading.course == Course::Push => None,
+            None => return Err("a reply that nobody asked for"),
+            Some(place) => {
+                self.tell_part(&place.owner, reading, part, is_whole, now)?;
+                Some(place.replies - 1)
             }
-            return Ok(part.len());
-        }
-        let owner = wire.in_flight.front().map(|place| match &place.owner {
-            Owner::Seat(seat) => (Some(seat.clone()), 0),
-            Owner::Opening => (None, 0),
-            Owner::Check(nonce) => (None, *nonce),
-        });
-        let Some((seat, nonce)) = owner else { return Err("a reply that nobody asked for") };
-        let session = seat.as_ref().and_then(|seat| seat.session());
-        if course == Course::Keep {
-            wire.reading.kept.extend_from_slice(part);
-            let kept = &wire.reading.kept;
-            if is_whole {
-                let kept = std::mem::take(&mut wire.reading.kept);
-                match (seat.as_ref().zip(session.as_ref()), &seat) {
-                    (Some((seat, session)), _) => {
-                        let mut scanner = ReplyScanner::default();
-                        let mut frames =
-                            Frames { chunk: &kept, at: 0, scanner: &mut scanner, left: 1, largest: 0, partial: None };
-                        session.hear_trunk(&self.lanes, seat, &mut frames, now)?;
-                    }
-                    (None, Some(_)) => {}
-                    (None, None) if self.stage.get() == Stage::Opening => self.opened(&kept)?,
-                    (None, None) => self.check(nonce, &kept)?,
-                }
-            } else if kept.len() > KEPT_REPLY_MAX {
-                course = Course::Stream;
-                self.congested.set(true);
-                let kept = std::mem::take(&mut wire.reading.kept);
-                if let (Some(seat), Some(session)) = (&seat, &session) {
-                    session.hear_large(&self.lanes, seat, &kept, true, now)?;
-                }
-            }
-        } else {
-            wire.reading.passed += part.len();
-            if let (Some(seat), Some(session)) = (&seat, &session) {
-                session.hear_large(&self.lanes, seat, part, false, now)?;
-            }
-        }
-        wire.reading.course = course;
+        };
         if is_whole {
-            (wire.reading.course, wire.reading.passed) = (Course::Between, 0);
-            self.congested.set(false);
-            let left = wire.in_flight.front().map_or(0, |place| place.replies - 1);
-            self.answered(wire, left, bytes);
+            (reading.course, reading.passed) = (Course::Between, 0);
+            if let Some(left) = left {
+                self.congested.set(false);
+                self.answered(wire, left, bytes);
+            }
         }
         Ok(part.len())
+    }
+
+    /// A part of a reply, the last one where that `is_whole` now.
+    fn tell_part(&self, owner: &Owner, reading: &mut Reading, part: &[u8], is_whole: bool, now: Moment) -> Result<(), Why> {
+        let large = |part: &[u8], begins| match owner {
+            Owner::Seat(seat) => {
+                seat.session().map_or(Ok(()), |session| session.hear_large(&self.lanes, seat, part, begins, now))
+            }
+            Owner::Opening | Owner::Check(_) => Ok(()),
+        };
+        if reading.course == Course::Stream {
+            reading.passed += part.len();
+            return large(part, false);
+        }
+        reading.kept.extend_from_slice(part);
+        if is_whole {
+            let kept = std::mem::take(&mut reading.kept);
+            self.give(owner, &mut Frames::new(&kept, 0, &mut ReplyScanner::default(), 1), now)
+        } else if reading.kept.len() > KEPT_REPLY_MAX {
+            reading.course = Course::Stream;
+            self.congested.set(true);
+            large(&std::mem::take(&mut reading.kept), true)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -328,7 +316,7 @@ mod tests {
     /// The whole replies in each of these chunks, with a bar between them, for a place that has so many replies to come; then what is left, and where a part begins.
     fn given(left: usize, chunk: &str) -> (String, usize, Option<usize>, usize) {
         let mut scanner = ReplyScanner::default();
-        let mut frames = Frames { chunk: chunk.as_bytes(), at: 0, scanner: &mut scanner, left, largest: 0, partial: None };
+        let mut frames = Frames::new(chunk.as_bytes(), 0, &mut scanner, left);
         let mut whole = Vec::new();
         while let Some(frame) = frames.cut().expect("replies") {
             whole.push(std::str::from_utf8(frame).expect("text").to_owned());

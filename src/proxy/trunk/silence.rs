@@ -8,7 +8,6 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::pool::Pool;
 use super::seat::{Place, Seat};
@@ -119,10 +118,12 @@ impl Pool {
     /// A moment ago the server has said to others that a script keeps it busy, and there is where to hear that: another trunk, or room for
     /// one. Who is about to say something to this one would wait for nothing.
     pub fn tells_busy(&self, instead_of: &Trunk, tick: u32) -> bool {
-        let same = |other: &&Rc<Trunk>| Arc::ptr_eq(&other.policy, &instead_of.policy) && other.key == instead_of.key;
         let trunks = self.trunks.borrow();
-        let others = || trunks.iter().filter(same).filter(|other| !std::ptr::eq(&***other, instead_of));
-        self.is_busy(tick) && (others().next().is_none() || others().any(|other| !other.is_silent() && !other.is_congested()))
+        let is_other = |other: &&Rc<Trunk>| {
+            other.serves(&instead_of.policy, &instead_of.key) && !std::ptr::eq(Rc::as_ptr(other), instead_of)
+        };
+        let mut others = trunks.iter().filter(is_other).peekable();
+        self.is_busy(tick) && (others.peek().is_none() || others.any(|other| other.is_lively()))
     }
 
     /// The server says to others that a script keeps it busy.

@@ -15,9 +15,9 @@ const NONCE_DIGITS: usize = 16;
 
 impl Trunk {
     /// What was handed over and not written is older than a moment in which all stood still: its clients may have gone.
-    pub(super) fn holds_stale(&self) -> bool {
+    pub(super) fn holds_stale(&self, now: Moment) -> bool {
         let local = &self.lanes.local;
-        local.is_wary(Moment::now());
+        local.is_wary(now);
         let wire = self.wire.borrow();
         self.stalls.replace(local.stalls()) != local.stalls() && self.is_open() && wire.written < wire.out.len()
     }
@@ -26,7 +26,7 @@ impl Trunk {
     pub(super) fn push_on(self: &Rc<Self>, cx: &mut Context<'_>) {
         let wire = &mut *self.wire.borrow_mut();
         let Some(stream) = &mut wire.stream else { return };
-        while wire.written < wire.out.len() && !wire.is_deaf && self.may_write() {
+        while wire.written < wire.out.len() && !wire.is_deaf && self.may_write(Moment::now()) {
             match stream.poll_write(cx, &wire.out[wire.written..]) {
                 Poll::Ready(Ok(bytes)) => wire.written += bytes,
                 Poll::Ready(Err(_)) => wire.is_deaf = true,
@@ -39,9 +39,9 @@ impl Trunk {
     }
 
     /// Asked before every write. Where the fence has lapsed the lanes say when to go on.
-    fn may_write(&self) -> bool {
+    fn may_write(&self, now: Moment) -> bool {
         let live = matches!(self.stage.get(), Stage::Opening | Stage::Open);
-        let passage = self.lanes.link.fence.passage(self.epoch, Moment::now().as_micros());
+        let passage = self.lanes.link.fence.passage(self.epoch, now.as_micros());
         if passage == Passage::Lapsed {
             // What waits meanwhile is handed over only for clients that are still there when it is renewed.
             self.speakers.borrow().iter().rev().take_while(|seat| !seat.waited.replace(true)).for_each(drop);
@@ -52,21 +52,22 @@ impl Trunk {
     /// Gathers what sessions have to say and writes it.
     pub(super) fn flush(self: &Rc<Self>) {
         self.dirty.set(false);
-        if self.holds_stale() {
+        let now = Moment::now();
+        if self.holds_stale(now) {
             return self.cut();
         }
         let wire = &mut *self.wire.borrow_mut();
-        if wire.stream.is_none() || wire.is_deaf || !self.may_write() {
+        if wire.stream.is_none() || wire.is_deaf || !self.may_write(now) {
             return;
         }
         if wire.written == wire.out.len() && self.stage.get() == Stage::Open {
-            self.gather(wire);
+            self.gather(wire, now);
         }
         let Some(stream) = &wire.stream else { return };
         if wire.written < wire.out.len() {
             if !wire.has_written {
                 wire.has_written = true;
-                self.lanes.link.first_byte.wrote(Moment::now());
+                self.lanes.link.first_byte.wrote(now);
             }
             self.active.set(self.lanes.local.tick.get());
             match stream.send_now(&wire.out[wire.written..]) {
@@ -84,11 +85,10 @@ impl Trunk {
     }
 
     /// Each speaker in turn hands over a bounded share of what it has ready.
-    fn gather(self: &Rc<Self>, wire: &mut Wire) {
+    fn gather(self: &Rc<Self>, wire: &mut Wire, now: Moment) {
         wire.out.clear();
         wire.begins.clear();
         wire.written = 0;
-        let now = Moment::now();
         let turns = self.speakers.borrow().len();
         for _ in 0..turns {
             if wire.out.len() >= OUT_BYTES_MAX {

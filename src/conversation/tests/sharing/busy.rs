@@ -79,7 +79,7 @@ fn what_only_reads_may_step_over_from_a_silent_connection_and_a_write_may_not() 
     talk.hands_over(ALL);
     talk.leaves();
     let words = BUSY[1..].trim_end();
-    talk.turn(|conversation, turn| conversation.told_busy(words, turn));
+    talk.turn(|conversation, turn| conversation.refuse_as(words, turn));
     assert_eq!(talk.hears(), BUSY, "SCRIPT KILL is asked all the same");
     assert_eq!(talk.conversation.need(), Need::Own);
 }
