@@ -309,7 +309,7 @@ impl Coordinator {
 fn departure(cause: Cause) -> Departure {
     match cause {
         Cause::Demoted => Departure::Demoted,
-        Cause::Succeeded | Cause::Operator | Cause::Maintenance => Departure::Replaced,
+        Cause::Succeeded | Cause::Sentinel | Cause::Operator | Cause::Maintenance => Departure::Replaced,
         Cause::Loading | Cause::Restarted | Cause::Down => Departure::Gone,
     }
 }
@@ -322,5 +322,6 @@ pub(super) fn rules(config: &config::Group) -> Rules {
         interval: config.check.interval,
         fast_interval: config.check.fast_interval,
         max_succession_gap: config.max_succession_gap,
+        hold_window: config.hold.window,
     }
 }
