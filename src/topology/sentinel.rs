@@ -24,8 +24,8 @@ use crate::route::Moment;
 const CHANGE_TAKES_MAX: Duration = Duration::from_secs(10);
 /// Sentinels of one group. Five are many.
 pub const SENTINELS_MAX: usize = 32;
-/// Backends that Sentinels may tell of, in one group.
-const TOLD_MAX: usize = crate::config::limits::BACKENDS_MAX;
+/// Backends that Sentinels may tell of: as many as may be configured.
+const TOLD_MAX: usize = 256;
 
 /// An address as Sentinels announce it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
