@@ -15,7 +15,6 @@
 //! | `snapshot` | what `status` shows |
 
 mod asking;
-mod connectors;
 pub mod coordinator;
 mod extent;
 mod handle;
@@ -25,6 +24,7 @@ pub mod probe;
 mod publishing;
 pub mod resolve;
 mod roster;
+mod secure;
 mod snapshot;
 mod suspicion;
 mod wire;

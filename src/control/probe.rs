@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::asking::{Asking, Question};
-use super::connectors::Security;
 use super::login::log_in;
 use super::resolve::Resolver;
 use super::wire::{Fault, Reply, Wire, outcome_of_error};
 use crate::config::Credentials;
 use crate::resp::command::Commands;
 use crate::route::{Endpoint, Moment, Way};
+use crate::tls::Connector;
 use crate::topology::Outcome;
 use crate::topology::facts::Id;
 
@@ -74,8 +74,8 @@ pub struct Probe {
     pub backend: Arc<str>,
     /// Where to.
     pub resolver: Resolver,
-    /// Plain, by TLS, or why it cannot be asked at all.
-    pub security: Security,
+    /// How to speak TLS to it, or that it speaks none; or why that cannot be.
+    pub tls: Result<Option<Connector>, String>,
     /// Who mainstay is there.
     pub credentials: Option<Credentials>,
     /// Of one check, connecting included.
@@ -197,9 +197,9 @@ impl Probe {
                 result => return result,
             }
         }
-        let tls = match &self.security {
+        let tls = match &self.tls {
             Ok(tls) => tls,
-            Err(error) => return Ok(Outcome::TlsMismatch(error.to_string())),
+            Err(why) => return Ok(Outcome::TlsMismatch(why.clone())),
         };
         // A name may stand for several addresses: one that swallows everything must leave time for the next.
         let share = self.timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);

@@ -147,7 +147,7 @@ impl Lanes {
         self.link.acknowledged.notify_one();
         self.pump();
         if let (Some((policy, ids)), Ok(primary)) = (self.blocked.take(), &before.primary) {
-            let (group, way, login) = (self.link.name.clone(), primary.way.clone(), primary.login.clone());
+            let (group, way, login) = (self.link.name.clone(), primary.way(), primary.login.clone());
             spawn_local(Unblock { group, way, login, policy, ids }.run());
         }
     }
@@ -254,7 +254,7 @@ impl Lanes {
     /// Where to connect now.
     pub fn target(&self) -> Option<(Epoch, Way)> {
         let route = self.route.borrow();
-        route.primary.as_ref().ok().map(|primary| (route.epoch, primary.way.clone()))
+        route.primary.as_ref().ok().map(|primary| (route.epoch, primary.way()))
     }
 
     /// Is there a primary?
