@@ -275,6 +275,7 @@ impl Coordinator {
             let probe = Probe {
                 backend: backend.clone(),
                 tls: self.secure.to(&backend, &address),
+                speaks_tls: None,
                 resolver: Resolver::new(address, self.config.resolve_interval),
                 credentials: self.config.credentials.clone(),
                 timeout: self.config.check.timeout,

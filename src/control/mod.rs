@@ -20,6 +20,7 @@ mod extent;
 mod handle;
 mod journal;
 mod login;
+mod mismatch;
 pub mod probe;
 mod publishing;
 pub mod resolve;

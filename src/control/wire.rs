@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::extent::Extent;
+use super::mismatch;
 use crate::resp::reply::{ErrorKind, error_kind};
 use crate::route::{Endpoint, Way};
 use crate::tls;
@@ -148,10 +149,7 @@ impl Wire {
             b'$' => self.check_length()?,
             b'+' | b'-' => {}
             // A TLS alert record (RFC 8446, section 5.1) is how a TLS server answers plain text.
-            0x15 => {
-                let why = "speaks TLS, and is spoken to without; add [group.tls], or give a port without TLS";
-                return Err(Fault::Backend(Outcome::TlsMismatch(why.into())));
-            }
+            0x15 => return Err(Fault::Backend(mismatch::speaks_tls())),
             _ => return Err(not_redis(self.excerpt())),
         }
         match decode(&self.buffer) {
@@ -210,10 +208,7 @@ fn tls_fault(error: tls::Error) -> Fault {
     match error {
         tls::Error::Closed => Fault::Closed,
         tls::Error::Broken(kind) => io_fault(kind.into()),
-        tls::Error::NotTls(_) => {
-            let why = format!("{error}; give its TLS port, or leave out [group.tls]");
-            Fault::Backend(Outcome::TlsMismatch(why))
-        }
+        tls::Error::NotTls(said) => Fault::Backend(mismatch::speaks_plain(Some(&said))),
         error => Fault::Backend(Outcome::TlsMismatch(error.to_string())),
     }
 }
