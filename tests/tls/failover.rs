@@ -1,6 +1,7 @@
 //! Failovers between servers that speak TLS, under traffic.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::harness::expected::DOWN;
@@ -70,16 +71,65 @@ fn in_tcp_mode_sessions_end_and_the_next_ones_reach_the_new_primary() {
     client.must(&["SET", "after", "1"]);
 }
 
-#[test]
-fn hundreds_of_sessions_that_reconnect_resume_instead_of_shaking_hands_in_full() {
-    let certificates = Certificates::new();
-    let server = TlsRedis::start(&certificates, "server", &["tls-auth-clients no", "maxclients 1000"]);
-    let mainstay = Setup::at([server.address()]).group(&certificates.group("")).start();
-    mainstay.wait_for_primary(&server.address());
-    for _ in 0..2 {
-        let mut clients: Vec<Client> = (0..100).map(|_| mainstay.client()).collect();
-        for client in &mut clients {
-            client.must(&["PING"]);
-        }
+/// A TLS server before a plain Redis, which counts handshakes: all, and those that resumed an earlier session.
+struct Relay {
+    port: u16,
+    counts: Arc<[AtomicUsize; 2]>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Relay {
+    fn before(redis: &Redis, acceptor: ::mainstay::tls::Acceptor) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let counts: Arc<[AtomicUsize; 2]> = Arc::default();
+        let (counted, address) = (counts.clone(), redis.address());
+        runtime.spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (acceptor, counted, address) = (acceptor.clone(), counted.clone(), address.clone());
+                tokio::spawn(async move {
+                    let Ok(mut client) = acceptor.accept(socket).await else { return };
+                    counted[0].fetch_add(1, Ordering::Relaxed);
+                    counted[1].fetch_add(usize::from(client.is_resumed()), Ordering::Relaxed);
+                    let Ok(mut server) = tokio::net::TcpStream::connect(address).await else { return };
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                });
+            }
+        });
+        Self { port, counts, _runtime: runtime }
     }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Handshakes in full.
+    fn full(&self) -> usize {
+        self.counts[0].load(Ordering::Relaxed) - self.counts[1].load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn hundreds_of_sessions_resume_instead_of_shaking_hands_in_full_with_a_new_primary() {
+    let (certificates, family) = (Certificates::new(), Redis::family(1));
+    let relays: Vec<Relay> = family.iter().map(|redis| Relay::before(redis, certificates.acceptor("server", false))).collect();
+    let mainstay =
+        Setup::at(relays.iter().map(Relay::address)).group(&certificates.group("")).listener("mode = \"redis\"").start();
+    mainstay.wait_for_primary(&relays[0].address());
+    let mut clients: Vec<Client> = (0..300).map(|_| mainstay.client()).collect();
+    for client in &mut clients {
+        client.must(&["PING"]);
+    }
+    family[0].failover_to(&family[1]);
+    mainstay.wait_for_primary(&relays[1].address());
+    // All of them at once.
+    for client in &mut clients {
+        client.send(b"SET key value\r\n").expect("it is taken");
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply(PATIENCE).expect("an answer"), Reply::ok());
+    }
+    let all = relays[1].counts[0].load(Ordering::Relaxed);
+    assert!(all >= 300 && relays[1].full() <= 150, "{} of {all} in full", relays[1].full());
 }
