@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::asking::Told;
+use super::connectors::Connectors;
 use super::journal::Journal;
 use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
@@ -66,6 +67,7 @@ pub(super) struct Coordinator {
     /// How the last primary left.
     pub(super) left: Departure,
     pub(super) journal: Journal,
+    pub(super) connectors: Connectors,
 }
 
 /// A task that ends with its owner.
@@ -240,6 +242,9 @@ impl Coordinator {
             || config.credentials != self.config.credentials
             || config.tls != self.config.tls
             || config.resolve_interval != self.config.resolve_interval;
+        if config.tls != self.config.tls {
+            self.connectors.configure(config.tls.as_ref());
+        }
         self.config = config;
         if asked_differently {
             self.probes.clear();
@@ -257,6 +262,7 @@ impl Coordinator {
             self.probes.remove(&name);
             self.addresses.remove(&name);
             self.endpoints.remove(&name);
+            self.connectors.forget(&name);
             self.told.forget(&name);
             self.journal.forget(&name);
         }
@@ -267,6 +273,7 @@ impl Coordinator {
             }
             let probe = Probe {
                 backend: backend.clone(),
+                security: self.connectors.to(&backend, &address),
                 resolver: Resolver::new(address, self.config.resolve_interval),
                 credentials: self.config.credentials.clone(),
                 timeout: self.config.check.timeout,
