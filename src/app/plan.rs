@@ -193,6 +193,7 @@ impl Plan {
             mode: listener.mode,
             shared_connections: listener.shared_connections,
             verify_alignment: listener.verify_alignment,
+            access: None,
             connect_timeout: listener.connect_timeout,
             idle_timeout: listener.idle_timeout,
             keepalive: listener.keepalive,
