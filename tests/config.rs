@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use mainstay::config::file::SECTIONS;
+use mainstay::config::SECTIONS;
 use mainstay::config::secret::{Origin, Secret};
 use mainstay::config::{
-    Admin, BackendAddress, BindAddress, Check, Config, Credentials, Group, Hold, Listener, Log, LogFormat, Mode, Runtime, load,
-    parse, parse_with,
+    Admin, BackendAddress, BindAddress, Check, Config, Credentials, Fallback, Group, Hold, Listener, ListenerRoute, Log,
+    LogFormat, Mode, Runtime, load, parse, parse_with,
 };
 use proptest::prelude::*;
 
@@ -85,7 +85,7 @@ fn the_documented_configuration_equals_the_defaults_and_names_every_key() {
     let mut found = vec![];
     for line in documented.lines() {
         let bare = line.trim_start_matches("# ");
-        if let Some(name) = line.strip_prefix('[') {
+        if let Some(name) = bare.strip_prefix('[').filter(|name| name.ends_with(']') && !name.contains(' ')) {
             section = name.trim_matches(['[', ']']);
             found.push(section.rsplit_once('.').unwrap_or(("", section)));
         } else if let Some((key, _)) = bare.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
@@ -143,10 +143,11 @@ fn a_hopeless_file_gives_a_bounded_answer_soon() {
 }
 
 prop_compose! {
-    fn a_backend()(kind in 0..4, name in "[a-z][a-z0-9_-]{0,8}(\\.[a-z]{1,5})?", port in 1u16.., path in "/[a-z \"'\\\\\u{e9}\t#]{1,20}", v6: u128)
+    fn a_backend()(kind in 0..5, name in "[a-z][a-z0-9_-]{0,8}(\\.[a-z]{1,5})?", port in 1u16.., path in "/[a-z \"'\\\\\u{e9}\t#]{1,20}", v6: u128)
         -> BackendAddress {
         match kind {
             0 => BackendAddress::Unix(path.into()),
+            3 => BackendAddress::Service(format!("_redis._tcp.{name}")),
             1 => BackendAddress::Tcp { host: std::net::Ipv6Addr::from(v6).to_string(), port },
             2 => BackendAddress::Tcp { host: std::net::Ipv4Addr::from(v6 as u32).to_string(), port },
             _ => BackendAddress::Tcp { host: name, port },
@@ -193,8 +194,13 @@ prop_compose! {
         connect_timeout in millis(10..=60_000),
         idle_timeout in millis(1000..=8760 * 3_600_000),
         keepalive in 1u64..=32767,
+        replica in prop::option::of((0u64..=1 << 50, prop::sample::select(vec![Fallback::Primary, Fallback::Refuse]))),
+        denied in prop::collection::hash_set("[A-Z]{1,8}(\\|[A-Z]{1,8})?", 0..3),
     ) -> (Option<String>, prop::sample::Index, Listener) {
+        let route = replica.map(|(max_lag, fallback)| ListenerRoute::Replica { max_lag, fallback });
         let listener = Listener {
+            route: route.unwrap_or(ListenerRoute::Primary),
+            deny_commands: if mode == Mode::Redis { denied.into_iter().collect() } else { Vec::new() },
             mode,
             max_connections,
             connect_timeout,

@@ -58,6 +58,9 @@ impl FromStr for BackendAddress {
             return unix(path).map(Self::Unix);
         }
         no_url(text)?;
+        if text.starts_with('_') && !text.contains(':') {
+            return service(text).map(Self::Service);
+        }
         let (host, port) = host_and_port(text)?;
         if port == 0 {
             return fault("port 0 cannot be connected to", "write the server's port: \"redis1:6379\"");
@@ -145,6 +148,17 @@ fn name(text: &str) -> Result<String, AddressFault> {
     Ok(text.to_ascii_lowercase())
 }
 
+/// The name of SRV records: service and protocol, each with its underscore, then the domain (RFC 2782).
+fn service(text: &str) -> Result<String, AddressFault> {
+    let right = "write \"_redis._tcp.redis.example.com\", or \"host:port\"";
+    let mut labels = text.splitn(3, '.');
+    let (service, protocol) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
+    if service.len() < 2 || protocol.len() < 2 || !protocol.starts_with('_') || labels.next().is_none() {
+        return fault("it begins as the name of a service, and is none", right);
+    }
+    name(text)
+}
+
 fn unix(path: &str) -> Result<PathBuf, AddressFault> {
     if !path.starts_with('/') {
         return fault("the path of a unix socket must be absolute", "write \"unix:/run/mainstay/jobs.sock\"");
@@ -168,6 +182,7 @@ mod tests {
             ("10.0.0.1:6379", "10.0.0.1:6379"),
             ("[0:0::1]:6379", "[::1]:6379"),
             ("unix:/run/redis.sock", "unix:/run/redis.sock"),
+            ("_redis._TCP.redis.example.com", "_redis._tcp.redis.example.com"),
         ] {
             assert_eq!(text.parse::<BackendAddress>().map(|address| address.to_string()), Ok(printed.to_owned()), "{text}");
         }
@@ -190,6 +205,10 @@ mod tests {
             "/run/redis.sock",
             "unix:run/redis.sock",
             "unix:",
+            "_redis",
+            "_redis._tcp",
+            "_redis.example.com",
+            "_.._tcp.x",
         ] {
             assert!(text.parse::<BackendAddress>().is_err(), "{text}");
         }
@@ -209,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_back_to_the_same(text in "[a-z\\[\\]:./0-9]{0,20}") {
+        fn what_is_printed_reads_back_to_the_same(text in "[a-z_\\[\\]:./0-9]{0,20}") {
             if let Ok(address) = text.parse::<BackendAddress>() {
                 prop_assert_eq!(address.to_string().parse(), Ok(address));
             }

@@ -70,8 +70,12 @@ fn from_env(section: &Section<'_>, outside: &Outside<'_>) -> Option<Secret> {
 }
 
 fn from_file(section: &Section<'_>, outside: &Outside<'_>) -> Option<Secret> {
-    let right = "write the path of a file that holds the password and nothing else";
-    let written = section.string("password_file", right)?;
+    secret_file(section, "password_file", "write the path of a file that holds the password and nothing else", outside)
+}
+
+/// The one line of the file that `key` names.
+pub(super) fn secret_file(section: &Section<'_>, key: &str, right: &str, outside: &Outside<'_>) -> Option<Secret> {
+    let written = section.string(key, right)?;
     let path = outside.folder.join(written.value);
     let value = if written.value.is_empty() { Err("it is empty".into()) } else { read(&path) };
     match value {
@@ -88,18 +92,23 @@ fn from_file(section: &Section<'_>, outside: &Outside<'_>) -> Option<Secret> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| format!("the file named here cannot be opened: {error}"))?;
-    let read = file.take(limits::PASSWORD_BYTES_MAX + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("the file named here cannot be read: {error}"))?;
-    if bytes.len() as u64 > limits::PASSWORD_BYTES_MAX {
-        return Err("the file named here is larger than 64 KiB".into());
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "the file named here is not UTF-8")?;
+    let text = read_file(path, limits::PASSWORD_BYTES_MAX)?;
     let line = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     match line {
         "" => Err("the file named here is empty".into()),
         _ if line.contains('\n') => Err("the file named here has more than one line".into()),
         _ => Ok(line.to_owned()),
     }
+}
+
+/// The text of a file of at most so many bytes, or what is wrong with it.
+pub(super) fn read_file(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| format!("the file named here cannot be opened: {error}"))?;
+    let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("the file named here cannot be read: {error}"))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!("the file named here is larger than {} KiB", bytes_max / 1024));
+    }
+    String::from_utf8(bytes).map_err(|_| "the file named here is not UTF-8".into())
 }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Admin, BackendAddress, BindAddress, Check, Group, Hold, Listener, Log, LogFormat, Mode, Runtime};
+use super::{Admin, BackendAddress, BindAddress, Check, Group, Hold, Listener, ListenerRoute, Log, LogFormat, Mode, Runtime};
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -24,6 +24,16 @@ pub const NAME_CHARACTERS_MAX: usize = 64;
 pub const SECTIONS_MAX: usize = 1024;
 /// Backends of one group: each is a task, a connection and a row of metrics.
 pub const BACKENDS_MAX: usize = 256;
+/// Bytes of a file of certificates or of a key: the roots of a whole system have some 200 KiB.
+pub const PEM_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a listener's `users_file`.
+pub const USERS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Users of one listener.
+pub const USERS_MAX: usize = 4096;
+/// Networks of one list: each is asked for each connection.
+pub const NETWORKS_MAX: usize = 1024;
+/// Bytes of the admin side's token: a shorter one can be guessed.
+pub const TOKEN_BYTES_MIN: usize = 16;
 /// Bytes of a unix socket's path that the kernel takes, its closing zero not counted.
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
 
@@ -47,6 +57,10 @@ pub const RISE_FALL: RangeInclusive<u64> = 1..=1000;
 pub const WINDOW: RangeInclusive<Duration> = Duration::ZERO..=hours(1);
 /// `group.hold.max_bytes`
 pub const MAX_BYTES: RangeInclusive<u64> = 4 << 10..=1 << 40;
+/// `listener.max_lag`
+pub const MAX_LAG: RangeInclusive<u64> = 0..=1 << 50;
+/// `listener.max_lag` where it is not written.
+pub const MAX_LAG_DEFAULT: u64 = 16 << 20;
 /// `listener.max_connections`
 pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// `listener.connect_timeout`
@@ -64,7 +78,7 @@ impl Default for Log {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { bind: ([127, 0, 0, 1], 9600).into() }
+        Self { bind: ([127, 0, 0, 1], 9600).into(), token: None, tls: None }
     }
 }
 
@@ -97,6 +111,8 @@ impl Group {
             max_succession_gap: 64 << 20,
             check: Check::default(),
             hold: Hold::default(),
+            tls: None,
+            sentinel: None,
         }
     }
 }
@@ -108,6 +124,7 @@ impl Listener {
             name: name.into(),
             bind,
             group: group.into(),
+            route: ListenerRoute::Primary,
             mode: Mode::Tcp,
             shared_connections: false,
             verify_alignment: false,
@@ -115,6 +132,11 @@ impl Listener {
             connect_timeout: millis(3000),
             idle_timeout: hours(24),
             keepalive: millis(60_000),
+            allow: None,
+            proxy_protocol_from: Vec::new(),
+            deny_commands: Vec::new(),
+            tls: None,
+            auth: None,
         }
     }
 }

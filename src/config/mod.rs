@@ -1,19 +1,31 @@
 //! The configuration as meant: every value valid, every name found. [`mod@file`] is the same as written, `validate` leads from
 //! there to here and finds every fault on the way; `print` leads back.
 
+mod access;
 mod address;
 mod credentials;
 mod fault;
 pub mod file;
+mod group;
+mod keys;
 pub mod limits;
+mod listener;
+mod network;
 mod print;
 mod quick;
 pub mod secret;
+mod sentinel;
+mod tls;
 pub mod units;
 mod validate;
 
+pub use access::{ListenerAuth, User};
 pub use address::AddressFault;
 pub use fault::{Fault, Faults};
+pub use keys::SECTIONS;
+pub use network::Network;
+pub use sentinel::Sentinel;
+pub use tls::{ClientTls, Identity, Pem, ServerTls};
 pub use validate::{Environment, load, parse, parse_with};
 
 use std::fmt;
@@ -62,6 +74,10 @@ pub enum LogFormat {
 pub struct Admin {
     /// Where it listens.
     pub bind: SocketAddr,
+    /// Whoever steers or reads more than health and metrics has to know it.
+    pub token: Option<Secret>,
+    /// `[admin.tls]`
+    pub tls: Option<ServerTls>,
 }
 
 /// The process.
@@ -78,7 +94,7 @@ pub struct Runtime {
 pub struct Group {
     /// Unique.
     pub name: Arc<str>,
-    /// At least one, each once.
+    /// Each once; at least one, unless they are found from Sentinels.
     pub backends: Vec<BackendAddress>,
     /// For mainstay's own checks and actions.
     pub credentials: Option<Credentials>,
@@ -90,6 +106,10 @@ pub struct Group {
     pub check: Check,
     /// `[group.hold]`
     pub hold: Hold,
+    /// `[group.tls]`: the backends speak TLS.
+    pub tls: Option<ClientTls>,
+    /// `[group.sentinel]`
+    pub sentinel: Option<Sentinel>,
 }
 
 /// Who mainstay is to a backend.
@@ -134,6 +154,8 @@ pub struct Listener {
     pub bind: BindAddress,
     /// The name of a configured group.
     pub group: Arc<str>,
+    /// Which of its backends its traffic goes to.
+    pub route: ListenerRoute,
     /// How much mainstay understands of what passes.
     pub mode: Mode,
     /// Redis mode: many sessions over few upstreams.
@@ -148,6 +170,62 @@ pub struct Listener {
     pub idle_timeout: Duration,
     /// TCP keepalive on both sides: quiet for this long before the first probe.
     pub keepalive: Duration,
+    /// Who may connect; absent: everybody.
+    pub allow: Option<Vec<Network>>,
+    /// Who has to begin with a PROXY header, and is believed what it says.
+    pub proxy_protocol_from: Vec<Network>,
+    /// Redis mode: commands that are answered with -NOPERM, in upper case, a subcommand behind a bar.
+    pub deny_commands: Vec<String>,
+    /// `[listener.tls]`: clients speak TLS.
+    pub tls: Option<ServerTls>,
+    /// `[listener.auth]`: users of mainstay's own.
+    pub auth: Option<ListenerAuth>,
+}
+
+/// Which backends a listener's traffic goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListenerRoute {
+    /// The elected primary.
+    Primary,
+    /// Replicas that are in step with it.
+    Replica {
+        /// Bytes of the replication stream that one may be behind.
+        max_lag: u64,
+        /// Where to while there is none.
+        fallback: Fallback,
+    },
+}
+
+impl ListenerRoute {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Replica { .. } => "replica",
+        }
+    }
+}
+
+/// What becomes of readers while no replica is in step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fallback {
+    /// They go to the primary.
+    Primary,
+    /// They are refused.
+    Refuse,
+}
+
+impl Fallback {
+    /// Each by its word in the configuration.
+    pub const WORDS: [(&str, Self); 2] = [("primary", Self::Primary), ("refuse", Self::Refuse)];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Refuse => "refuse",
+        }
+    }
 }
 
 /// What a listener does with what clients send.
@@ -193,6 +271,8 @@ pub enum BackendAddress {
     },
     /// `unix:/run/redis/redis.sock`
     Unix(PathBuf),
+    /// `_redis._tcp.redis.example.com`: hosts and ports stand in SRV records (RFC 2782).
+    Service(String),
 }
 
 impl fmt::Display for BindAddress {
@@ -209,6 +289,7 @@ impl fmt::Display for BackendAddress {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Service(name) => f.write_str(name),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }

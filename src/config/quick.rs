@@ -2,8 +2,9 @@
 
 use super::fault::Faults;
 use super::file::{Place, Walk, Written};
+use super::group::addresses;
 use super::secret::Secret;
-use super::validate::{addresses, binds_apart};
+use super::validate::binds_apart;
 use super::{Admin, BindAddress, Config, Credentials, Group, Listener, Log, Mode, Runtime, credentials};
 
 impl Config {
@@ -21,7 +22,7 @@ impl Config {
         let bind = listen.parse::<BindAddress>();
         let bind = bind.map_err(|fault| walk.fault(&place("--listen"), fault.wrong, fault.right)).ok();
         let written = backends.iter().map(|value| Written { value: value.as_str(), place: place("--backend") });
-        let addresses = addresses(&walk, &place("--backend"), written.collect());
+        let addresses = addresses(&walk, &place("--backend"), written.collect(), "name at least one");
         let username = username.filter(|name| credentials::check_username(&walk, &place("$MAINSTAY_USERNAME"), name));
         if username.is_some() && password.is_none() {
             walk.fault(&place("$MAINSTAY_USERNAME"), "there is a user but no password", "set MAINSTAY_PASSWORD as well");

@@ -3,7 +3,7 @@
 //! A value that is wrong is noted and its default taken instead, so that the walk goes on to the end. Such a configuration
 //! never leaves this file: where anything was noted, the faults are the answer.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Read;
@@ -17,9 +17,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::fault::{Fault, Faults};
 use super::file::{Place, Section, Walk, Written, quoted};
+use super::group::group;
+use super::listener::listener;
+use super::secret::Secret;
 use super::units::{parse_duration, parse_size, print_duration, print_size};
-use super::{Admin, BackendAddress, BindAddress, Check, Config, Group, Hold, Listener, Log, LogFormat, Mode, Runtime};
-use super::{credentials, limits};
+use super::{Admin, BindAddress, Config, Log, LogFormat, Runtime};
+use super::{credentials, limits, tls};
 
 /// Reads an environment variable; tests and `import` have their own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -59,7 +62,7 @@ const NO_FILE: &str = "name one with --config FILE or in $MAINSTAY_CONFIG, or do
                        mainstay run --listen 127.0.0.1:6400 --backend redis1:6379";
 
 /// What to do for shared connections.
-const SHARING: &str = "write mode = \"redis\" and shared_connections = true";
+pub(super) const SHARING: &str = "write mode = \"redis\" and shared_connections = true";
 
 /// Validates the text of a configuration. `file` is its name in messages; its folder is where a relative `password_file` is
 /// looked for.
@@ -86,7 +89,7 @@ pub(super) struct Outside<'a> {
 
 fn config(top: &Section<'_>, outside: &Outside<'_>) -> Config {
     let log = log(&top.table("log"));
-    let admin = admin(&top.table("admin"));
+    let admin = admin(&top.table("admin"), outside);
     let runtime = runtime(&top.table("runtime"));
     let (group_sections, listener_sections) = (top.tables("group"), top.tables("listener"));
     for (key, sections, example) in [
@@ -98,7 +101,7 @@ fn config(top: &Section<'_>, outside: &Outside<'_>) -> Config {
         }
     }
     let groups: Vec<_> = group_sections.iter().map(|section| group(section, outside)).collect();
-    let listeners: Vec<_> = listener_sections.iter().map(|section| listener(section, &groups)).collect();
+    let listeners: Vec<_> = listener_sections.iter().map(|section| listener(section, &groups, outside)).collect();
     names_apart(&group_sections, groups.iter().map(|group| &group.name));
     names_apart(&listener_sections, listeners.iter().map(|(listener, _)| &listener.name));
     let mut taken = vec![(BindAddress::Tcp(admin.bind), "admin.bind".to_owned())];
@@ -128,11 +131,11 @@ fn log(section: &Section<'_>) -> Log {
         fine
     });
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-    let format = one_of(section, "format", &formats, &[]).unwrap_or(default.format);
+    let format = one_of(section, "format", &formats).unwrap_or(default.format);
     Log { level: level.map_or(default.level, |level| level.value.into()), format }
 }
 
-fn admin(section: &Section<'_>) -> Admin {
+fn admin(section: &Section<'_>, outside: &Outside<'_>) -> Admin {
     let right = "write an IP address and a port: \"127.0.0.1:9600\"";
     let bind = section.string("bind", right).and_then(|bind| match bind.value.parse::<SocketAddr>() {
         Ok(address) => Some(address),
@@ -141,7 +144,23 @@ fn admin(section: &Section<'_>) -> Admin {
             None
         }
     });
-    Admin { bind: bind.unwrap_or(Admin::default().bind) }
+    let right = "write the path of a file that holds the token and nothing else";
+    Admin {
+        bind: bind.unwrap_or(Admin::default().bind),
+        token: token(section, right, outside),
+        tls: if section.has("tls") { tls::server(&section.table("tls"), outside) } else { None },
+    }
+}
+
+/// It becomes a header of HTTP.
+fn token(section: &Section<'_>, right: &str, outside: &Outside<'_>) -> Option<Secret> {
+    let token = credentials::secret_file(section, "token_file", right, outside)?;
+    let fine = token.expose().len() >= limits::TOKEN_BYTES_MIN && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+    if !fine {
+        let wrong = format!("the token has to be {} letters, digits or signs at least, without blanks", limits::TOKEN_BYTES_MIN);
+        section.walk.fault(&section.place_of("token_file"), wrong, "make one with `openssl rand -hex 32`");
+    }
+    fine.then_some(token)
 }
 
 fn runtime(section: &Section<'_>) -> Runtime {
@@ -152,112 +171,8 @@ fn runtime(section: &Section<'_>) -> Runtime {
     }
 }
 
-fn group(section: &Section<'_>, outside: &Outside<'_>) -> Group {
-    let default = Group::new(name(section), backends(section));
-    Group {
-        credentials: credentials::credentials(section, outside),
-        resolve_interval: duration(section, "resolve_interval", default.resolve_interval, &limits::RESOLVE_INTERVAL),
-        max_succession_gap: size(section, "max_succession_gap", default.max_succession_gap, &limits::MAX_SUCCESSION_GAP),
-        check: check(&section.table("check")),
-        hold: hold(&section.table("hold")),
-        ..default
-    }
-}
-
-fn check(section: &Section<'_>) -> Check {
-    let default = Check::default();
-    let interval = duration(section, "interval", default.interval, &limits::INTERVAL);
-    // An interval below the default fast_interval pulls that default down with it.
-    let fast_default = default.fast_interval.min(interval);
-    let fast_interval = duration(section, "fast_interval", fast_default, &limits::FAST_INTERVAL);
-    if fast_interval > interval {
-        let (fast, slow) = (print_duration(fast_interval), print_duration(interval));
-        let wrong = format!("{fast} is longer than the interval of {slow}");
-        section.walk.fault(&section.place_of("fast_interval"), wrong, format!("write at most \"{slow}\""));
-    }
-    Check {
-        interval,
-        fast_interval,
-        timeout: duration(section, "timeout", default.timeout, &limits::TIMEOUT),
-        rise: count(section, "rise", default.rise.into(), &limits::RISE_FALL) as u32,
-        fall: count(section, "fall", default.fall.into(), &limits::RISE_FALL) as u32,
-    }
-}
-
-fn hold(section: &Section<'_>) -> Hold {
-    let default = Hold::default();
-    Hold {
-        window: duration(section, "window", default.window, &limits::WINDOW),
-        max_bytes: size(section, "max_bytes", default.max_bytes, &limits::MAX_BYTES),
-    }
-}
-
-/// The listener, and whether its `bind` is what was written.
-fn listener(section: &Section<'_>, groups: &[Group]) -> (Listener, bool) {
-    let bind = required(section, "bind", "write an IP address and a port: \"127.0.0.1:6400\", or \"unix:/path\"");
-    let bind = bind.and_then(|bind| match bind.value.parse::<BindAddress>() {
-        Ok(address) => Some(address),
-        Err(fault) => {
-            section.walk.fault(&bind.place, fault.wrong, fault.right);
-            None
-        }
-    });
-    let bound = bind.is_some();
-    let right = "write the name of a [[group]]";
-    let group = required(section, "group", right).map_or(Arc::from(""), |group| {
-        if !groups.iter().any(|known| *known.name == *group.value) {
-            let known: BTreeSet<_> = groups.iter().map(|group| &*group.name).filter(|name| !name.is_empty()).collect();
-            let known: Vec<_> = known.into_iter().collect();
-            let known = if known.is_empty() { right.to_owned() } else { format!("known: {}", known.join(", ")) };
-            section.walk.missing(&group.place, format!("no group is called {}", quoted(group.value)), known);
-        }
-        group.value.into()
-    });
-    let _: Option<()> = one_of(section, "route", &[("primary", ())], &["replica"]);
-    let default = Listener::new(name(section), bind.unwrap_or(BindAddress::Unix(PathBuf::new())), group);
-    let mode = one_of(section, "mode", &Mode::WORDS, &[]).unwrap_or(default.mode);
-    let alone = "this works in redis mode only";
-    let lacks = (mode != Mode::Redis).then_some((alone, "write mode = \"redis\""));
-    let shared_connections = switch(section, "shared_connections", lacks);
-    let lacks = match (shared_connections, mode) {
-        (true, _) => None,
-        (false, Mode::Redis) => Some(("this works with shared connections only", "write shared_connections = true as well")),
-        (false, Mode::Tcp) => Some((alone, SHARING)),
-    };
-    let listener = Listener {
-        mode,
-        shared_connections,
-        verify_alignment: switch(section, "verify_alignment", lacks),
-        max_connections: count(section, "max_connections", default.max_connections as u64, &limits::MAX_CONNECTIONS) as usize,
-        connect_timeout: duration(section, "connect_timeout", default.connect_timeout, &limits::CONNECT_TIMEOUT),
-        idle_timeout: duration(section, "idle_timeout", default.idle_timeout, &limits::IDLE_TIMEOUT),
-        keepalive: keepalive(section, default.keepalive),
-        ..default
-    };
-    (listener, bound)
-}
-
-/// `true` or `false`; `false` where it is not written. `lacks`: what keeps it from being true, and what to do about that.
-fn switch(section: &Section<'_>, key: &str, lacks: Option<(&str, &str)>) -> bool {
-    let Some(written) = section.boolean(key) else { return false };
-    if let (true, Some((wrong, right))) = (written.value, lacks) {
-        section.walk.fault(&written.place, wrong, right);
-    }
-    written.value
-}
-
-fn keepalive(section: &Section<'_>, default: Duration) -> Duration {
-    let keepalive = duration(section, "keepalive", default, &limits::KEEPALIVE);
-    if keepalive.subsec_millis() > 0 {
-        let wrong = format!("{} is no whole number of seconds", print_duration(keepalive));
-        let right = format!("the kernel counts keepalive in seconds: \"{}s\"", keepalive.as_secs());
-        section.walk.fault(&section.place_of("keepalive"), wrong, right);
-    }
-    keepalive
-}
-
 /// The section's `name`; empty where it is missing or wrong.
-fn name(section: &Section<'_>) -> Arc<str> {
+pub(super) fn name(section: &Section<'_>) -> Arc<str> {
     let right = "write letters, digits, `_`, `.` and `-`, at most 64: it is a label of metrics";
     let Some(name) = required(section, "name", right) else { return "".into() };
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
@@ -266,36 +181,6 @@ fn name(section: &Section<'_>) -> Arc<str> {
         return "".into();
     }
     name.value.into()
-}
-
-fn backends(section: &Section<'_>) -> Vec<BackendAddress> {
-    let right = "write a list of addresses: [\"redis1:6379\", \"redis2:6379\"]";
-    if !section.has("backends") {
-        section.walk.missing(&section.place_of("backends"), "it is missing", right);
-    }
-    let Some(written) = section.strings("backends", right) else { return Vec::new() };
-    addresses(section.walk, &written.place, written.value)
-}
-
-/// Each address once, at least one.
-pub(super) fn addresses(walk: &Walk, list: &Place, written: Vec<Written<&str>>) -> Vec<BackendAddress> {
-    let mut backends: Vec<BackendAddress> = Vec::new();
-    if written.is_empty() {
-        walk.missing(list, "the list is empty", "a group needs at least one backend");
-    } else if written.len() > limits::BACKENDS_MAX {
-        walk.fault(list, format!("{} are too many", written.len()), format!("at most {}", limits::BACKENDS_MAX));
-        return backends;
-    }
-    for text in written {
-        match text.value.parse::<BackendAddress>() {
-            Ok(address) if backends.contains(&address) => {
-                walk.fault(&text.place, format!("{address} stands in the list already"), "write each backend once");
-            }
-            Ok(address) => backends.push(address),
-            Err(fault) => walk.fault(&text.place, fault.wrong, fault.right),
-        }
-    }
-    backends
 }
 
 fn names_apart<'n>(sections: &[Section<'_>], names: impl Iterator<Item = &'n Arc<str>>) {
@@ -330,24 +215,20 @@ pub(super) fn required<'w>(section: &Section<'w>, key: &str, right: &str) -> Opt
     section.string(key, right)
 }
 
-/// One of a few words. `later` are words of the documentation that this version does not know yet.
-fn one_of<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)], later: &[&str]) -> Option<T> {
+/// One of a few words.
+pub(super) fn one_of<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
     let listed: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
     let right = format!("write {}", listed.join(" or "));
     let written = section.string(key, &right)?;
     let found = words.iter().find(|(word, _)| *word == written.value);
     if found.is_none() {
-        let wrong = match later.contains(&written.value) {
-            true => format!("this version does not have {} yet", quoted(written.value)),
-            false => format!("{} is none of the values", quoted(written.value)),
-        };
         let right = if (key, written.value) == ("mode", "shared") { SHARING } else { &right };
-        section.walk.fault(&written.place, wrong, right);
+        section.walk.fault(&written.place, format!("{} is none of the values", quoted(written.value)), right);
     }
     found.map(|(_, value)| *value)
 }
 
-fn duration(section: &Section<'_>, key: &str, default: Duration, limits: &RangeInclusive<Duration>) -> Duration {
+pub(super) fn duration(section: &Section<'_>, key: &str, default: Duration, limits: &RangeInclusive<Duration>) -> Duration {
     let right = "write a duration with its unit: \"250ms\", \"5s\", \"1m\", \"24h\"";
     let Some(text) = section.string(key, right) else { return default };
     match parse_duration(text.value) {
@@ -362,14 +243,14 @@ fn duration(section: &Section<'_>, key: &str, default: Duration, limits: &RangeI
     }
 }
 
-fn size(section: &Section<'_>, key: &str, default: u64, limits: &RangeInclusive<u64>) -> u64 {
+pub(super) fn size(section: &Section<'_>, key: &str, default: u64, limits: &RangeInclusive<u64>) -> u64 {
     let right = "write a size with its unit: \"64MiB\", \"512KiB\", or a whole number of bytes";
     let Some(size) = section.number(key, right, Some(parse_size)) else { return default };
     within(section, &size.place, size.value, limits, print_size);
     size.value
 }
 
-fn count(section: &Section<'_>, key: &str, default: u64, limits: &RangeInclusive<u64>) -> u64 {
+pub(super) fn count(section: &Section<'_>, key: &str, default: u64, limits: &RangeInclusive<u64>) -> u64 {
     let right = format!("write a whole number from {} to {}", limits.start(), limits.end());
     let Some(number) = section.number(key, &right, None) else { return default };
     within(section, &number.place, number.value, limits, |value| value);

@@ -16,19 +16,15 @@ use tokio::time::{Instant, sleep_until};
 
 use super::asking::Told;
 use super::journal::Journal;
-use super::login;
 use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
-use super::snapshot;
+use super::roster::Roster;
 use crate::config;
-use crate::resp::command::Commands;
-use crate::route::{
-    Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Primary, Refusal, Route, Vacancy,
-};
+use crate::route::{Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Refusal, Route};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
 
 /// How long the fence is vouched for at a time. A process that stood still for longer finds it lapsed.
-const VOUCH_FOR: Duration = Duration::from_secs(1);
+pub(super) const VOUCH_FOR: Duration = Duration::from_secs(1);
 /// How often it is renewed. Waking up later than [`VOUCH_FOR`] after the last time is a stall.
 const TICK: Duration = Duration::from_millis(100);
 /// What comes in.
@@ -47,7 +43,9 @@ pub(super) struct Coordinator {
     pub(super) route: watch::Sender<Arc<Route>>,
     pub(super) status: watch::Sender<Arc<GroupStatus>>,
     pub(super) probes: HashMap<Arc<str>, AbortOnDrop>,
-    /// Of every backend of the group; a leaving one stands in the configuration no more, but is watched until it is replaced.
+    /// Who belongs to the group.
+    pub(super) roster: Roster,
+    /// Of every backend of the group; a leaving one stands in the roster no more, but is watched until it is replaced.
     pub(super) addresses: HashMap<Arc<str>, config::BackendAddress>,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) pace: watch::Sender<Pace>,
@@ -90,14 +88,14 @@ impl Coordinator {
                 Report(Report),
                 Hint(Hint),
                 Command(Command),
-                Change(config::Group),
+                Change(Box<config::Group>),
                 Time,
             }
             let woken = tokio::select! {
                 Some(report) = inbox.reports.recv() => Woken::Report(report),
                 Some(hint) = inbox.hints.recv() => Woken::Hint(hint),
                 Some(command) = inbox.commands.recv() => Woken::Command(command),
-                Some(change) = inbox.changes.recv() => Woken::Change(change),
+                Some(change) = inbox.changes.recv() => Woken::Change(Box::new(change)),
                 () = acknowledged.notified() => Woken::Time,
                 () = sleep_until(wake) => Woken::Time,
             };
@@ -107,7 +105,7 @@ impl Coordinator {
                 Woken::Report(report) => self.report(report, now),
                 Woken::Hint(hint) => self.hint(&hint, now),
                 Woken::Command(command) => self.command(command, now),
-                Woken::Change(change) => self.change(change, now),
+                Woken::Change(change) => self.change(*change, now),
                 Woken::Time => self.group.refresh(now),
             }
             self.carry_out(now);
@@ -236,10 +234,11 @@ impl Coordinator {
         if config == self.config {
             return;
         }
-        let names = backend_names(&config);
-        self.group.reconfigure(rules(&config), &names);
+        self.roster.configure(&config.backends);
+        self.group.reconfigure(rules(&config), &self.roster.names());
         let asked_differently = config.check != self.config.check
             || config.credentials != self.config.credentials
+            || config.tls != self.config.tls
             || config.resolve_interval != self.config.resolve_interval;
         self.config = config;
         if asked_differently {
@@ -261,7 +260,7 @@ impl Coordinator {
             self.told.forget(&name);
             self.journal.forget(&name);
         }
-        self.addresses.extend(addresses(&self.config));
+        self.addresses.extend(self.roster.members().map(|member| (member.name.clone(), member.address.clone())));
         for (backend, address) in self.addresses.clone() {
             if self.probes.contains_key(&backend) {
                 continue;
@@ -304,52 +303,6 @@ impl Coordinator {
             self.group.first_byte(Moment::from_micros(micros));
         }
     }
-
-    /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
-    fn vouch(&mut self, now: Moment) {
-        if !self.group.vouches() {
-            return;
-        }
-        let before = self.link.fence.renew((now + VOUCH_FOR).as_micros());
-        if before < Moment::now().as_micros() {
-            self.route.send_modify(|_| {});
-        }
-    }
-
-    fn publish(&mut self) {
-        let (since, _, why) = self.group.standing();
-        let primary = match self.group.primary().and_then(|name| Some((name, self.endpoints.get(name)?))) {
-            Some((name, endpoint)) => {
-                let backend = self.group.backends().iter().find(|backend| backend.name == *name);
-                let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
-                let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
-                let login = self.config.credentials.as_ref().map(login::of);
-                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands, login })
-            }
-            None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
-        };
-        let route = Route {
-            epoch: self.group.epoch(),
-            primary,
-            hold_window: self.config.hold.window,
-            hold_max_bytes: self.config.hold.max_bytes,
-            hint_interval: self.config.check.fast_interval,
-        };
-        self.route.send_if_modified(|present| {
-            let changed = **present != route;
-            if changed {
-                *present = Arc::new(route);
-            }
-            changed
-        });
-    }
-
-    fn show(&mut self, now: Moment) {
-        self.journal.watch(&self.group);
-        let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
-        self.journal.measure(&status);
-        self.status.send_replace(Arc::new(status));
-    }
 }
 
 /// How a primary left that was withdrawn for this.
@@ -359,15 +312,6 @@ fn departure(cause: Cause) -> Departure {
         Cause::Succeeded | Cause::Operator | Cause::Maintenance => Departure::Replaced,
         Cause::Loading | Cause::Restarted | Cause::Down => Departure::Gone,
     }
-}
-
-/// The names of a configuration's backends.
-pub(super) fn backend_names(config: &config::Group) -> Vec<Arc<str>> {
-    config.backends.iter().map(|address| address.to_string().into()).collect()
-}
-
-fn addresses(config: &config::Group) -> impl Iterator<Item = (Arc<str>, config::BackendAddress)> {
-    backend_names(config).into_iter().zip(config.backends.iter().cloned())
 }
 
 /// The numbers of a configuration.

@@ -8,9 +8,10 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::asking::Told;
-use super::coordinator::{Coordinator, Inbox, backend_names, rules};
+use super::coordinator::{Coordinator, Inbox, rules};
 use super::journal::Journal;
 use super::probe::Pace;
+use super::roster::Roster;
 use crate::config;
 use crate::metrics::Metrics;
 use crate::route::{Departure, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Moment, Route, Vacancy};
@@ -56,8 +57,9 @@ pub fn spawn(
     events: broadcast::Sender<Event>,
 ) -> GroupHandle {
     let now = Moment::now();
-    let names = backend_names(&config);
-    let group = Group::new(rules(&config), &names, epoch, now);
+    let mut roster = Roster::default();
+    roster.configure(&config.backends);
+    let group = Group::new(rules(&config), &roster.names(), epoch, now);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
         primary: Err(Vacancy { since: now, why: "not checked yet".into(), left: Departure::Gone }),
@@ -93,6 +95,7 @@ pub fn spawn(
         route: route_sender,
         status: status_sender,
         probes: HashMap::new(),
+        roster,
         addresses: HashMap::new(),
         report_sender,
         pace,

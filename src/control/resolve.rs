@@ -28,6 +28,7 @@ impl Resolver {
     /// Addresses that are no names need no resolver.
     pub fn new(address: BackendAddress, interval: Duration) -> Self {
         let answer = match &address {
+            BackendAddress::Service(_) => Vec::new(),
             BackendAddress::Unix(path) => vec![Endpoint::Unix(path.as_path().into())],
             BackendAddress::Tcp { host, port } => {
                 host.parse::<IpAddr>().map(|ip| vec![Endpoint::Tcp(SocketAddr::new(ip, *port))]).unwrap_or_default()

@@ -1,0 +1,57 @@
+//! What a group's coordinator tells the others: the route, the deadline on the fence, the status.
+
+use std::sync::Arc;
+
+use super::coordinator::{Coordinator, VOUCH_FOR};
+use super::login;
+use super::snapshot;
+use crate::resp::command::Commands;
+use crate::route::{Moment, Primary, Route, Vacancy};
+
+impl Coordinator {
+    /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
+    pub(super) fn vouch(&mut self, now: Moment) {
+        if !self.group.vouches() {
+            return;
+        }
+        let before = self.link.fence.renew((now + VOUCH_FOR).as_micros());
+        if before < Moment::now().as_micros() {
+            self.route.send_modify(|_| {});
+        }
+    }
+
+    pub(super) fn publish(&mut self) {
+        let (since, _, why) = self.group.standing();
+        let primary = match self.group.primary().and_then(|name| Some((name, self.endpoints.get(name)?))) {
+            Some((name, endpoint)) => {
+                let backend = self.group.backends().iter().find(|backend| backend.name == *name);
+                let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
+                let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
+                let login = self.config.credentials.as_ref().map(login::of);
+                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands, login })
+            }
+            None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
+        };
+        let route = Route {
+            epoch: self.group.epoch(),
+            primary,
+            hold_window: self.config.hold.window,
+            hold_max_bytes: self.config.hold.max_bytes,
+            hint_interval: self.config.check.fast_interval,
+        };
+        self.route.send_if_modified(|present| {
+            let changed = **present != route;
+            if changed {
+                *present = Arc::new(route);
+            }
+            changed
+        });
+    }
+
+    pub(super) fn show(&mut self, now: Moment) {
+        self.journal.watch(&self.group);
+        let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
+        self.journal.measure(&status);
+        self.status.send_replace(Arc::new(status));
+    }
+}
