@@ -12,6 +12,7 @@ use crate::resp::frames::{self, arguments};
 // Replies of Redis 7 (acl.c, networking.c, server.c).
 const OK: &str = "+OK";
 const NO_AUTH: &str = "-NOAUTH Authentication required.";
+const EXEC_NO_AUTH: &str = "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.";
 const WRONG_PASS: &str = "-WRONGPASS invalid username-password pair or user is disabled.";
 const HELLO_NO_AUTH: &str = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> \
      option can be used to authenticate the client and select the RESP protocol version at the same time";
@@ -48,6 +49,7 @@ impl Conversation {
                 self.over = true;
                 true
             }
+            Kind::Exec => self.says(EXEC_NO_AUTH, turn),
             _ => self.says(NO_AUTH, turn),
         }
     }
