@@ -35,6 +35,8 @@ pub struct Journal {
 struct Known {
     metrics: BackendMetrics,
     outcome: Option<&'static str>,
+    /// Each that was counted.
+    outcomes: Vec<&'static str>,
     /// Why it did not tell what its commands do.
     tells_not: Option<String>,
 }
@@ -63,6 +65,7 @@ impl Journal {
         self.backends.entry(backend.clone()).or_insert_with(|| Known {
             metrics: metrics.backend(group, backend),
             outcome: None,
+            outcomes: Vec::new(),
             tells_not: None,
         })
     }
@@ -84,6 +87,9 @@ impl Journal {
         let word = outcome.as_str();
         let known = self.known(backend);
         known.metrics.check(word);
+        if !known.outcomes.contains(&word) {
+            known.outcomes.push(word);
+        }
         known.metrics.check_duration.observe(took.as_secs_f64());
         let before = known.outcome.replace(word);
         if before == Some(word) {
@@ -280,7 +286,7 @@ impl Journal {
     /// A backend left the group.
     pub fn forget(&mut self, backend: &Arc<str>) {
         if let Some(known) = self.backends.remove(backend) {
-            known.metrics.forget();
+            known.metrics.forget(&known.outcomes);
         }
     }
 }
@@ -289,7 +295,7 @@ impl Drop for Journal {
     fn drop(&mut self) {
         self.group_metrics.forget();
         for known in self.backends.values() {
-            known.metrics.forget();
+            known.metrics.forget(&known.outcomes);
         }
     }
 }
