@@ -30,7 +30,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::resp::command::Commands;
-use crate::tls::Connector;
+use crate::tls;
 
 /// A resolved address that can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +56,7 @@ pub struct Way {
     /// Where it is.
     pub endpoint: Endpoint,
     /// How to speak TLS to it, where it speaks TLS.
-    pub tls: Option<Connector>,
+    pub tls: Option<tls::Connector>,
 }
 
 impl fmt::Display for Way {
@@ -85,23 +85,14 @@ pub struct Route {
 pub struct Primary {
     /// Its configured address, the name by which it is known everywhere.
     pub backend: Arc<str>,
-    /// The address at which its check last answered.
-    pub endpoint: Endpoint,
-    /// How to speak TLS to it, where it speaks TLS.
-    pub tls: Option<Connector>,
+    /// The address at which its check last answered, and how.
+    pub way: Way,
     /// False while an operator drains it: present sessions go on, new ones park.
     pub takes_new: bool,
     /// What its commands do, as it said itself, or as shipped with mainstay.
     pub commands: Arc<Commands>,
     /// Who mainstay is to it.
     pub login: Option<Arc<Login>>,
-}
-
-impl Primary {
-    /// How to get to it.
-    pub fn way(&self) -> Way {
-        Way { endpoint: self.endpoint.clone(), tls: self.tls.clone() }
-    }
 }
 
 /// Why a group has no primary.

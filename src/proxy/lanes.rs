@@ -147,7 +147,7 @@ impl Lanes {
         self.link.acknowledged.notify_one();
         self.pump();
         if let (Some((policy, ids)), Ok(primary)) = (self.blocked.take(), &before.primary) {
-            let (group, way, login) = (self.link.name.clone(), primary.way(), primary.login.clone());
+            let (group, way, login) = (self.link.name.clone(), primary.way.clone(), primary.login.clone());
             spawn_local(Unblock { group, way, login, policy, ids }.run());
         }
     }
@@ -190,6 +190,8 @@ impl Lanes {
                 let ticks_max = session.policy.idle_timeout.as_millis().div_ceil(TICK.as_millis());
                 if session.is_idle(tick, u32::try_from(ticks_max).unwrap_or(u32::MAX / 2)) {
                     session.cut(CloseReason::Idle, self);
+                } else if session.is_overdue(tick) {
+                    session.cut(CloseReason::Refused, self);
                 }
             })
             .await;
@@ -254,7 +256,7 @@ impl Lanes {
     /// Where to connect now.
     pub fn target(&self) -> Option<(Epoch, Way)> {
         let route = self.route.borrow();
-        route.primary.as_ref().ok().map(|primary| (route.epoch, primary.way()))
+        route.primary.as_ref().ok().map(|primary| (route.epoch, primary.way.clone()))
     }
 
     /// Is there a primary?
