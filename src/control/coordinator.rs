@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::asking::Told;
+use super::connectors::Connectors;
 use super::journal::Journal;
 use super::naming::Watched;
 use super::probe::{News, Pace, Report};
@@ -68,6 +69,7 @@ pub(super) struct Coordinator {
     /// How the last primary left.
     pub(super) left: Departure,
     pub(super) journal: Journal,
+    pub(super) connectors: Connectors,
 }
 
 /// A task that ends with its owner.
@@ -247,6 +249,9 @@ impl Coordinator {
         self.names.set_pace(config.resolve_interval, config.check.fast_interval);
         let asked_differently =
             config.check != self.config.check || config.credentials != self.config.credentials || config.tls != self.config.tls;
+        if config.tls != self.config.tls {
+            self.connectors.configure(config.tls.as_ref());
+        }
         self.config = config;
         if asked_differently {
             self.probes.clear();
@@ -284,7 +289,7 @@ impl Coordinator {
 fn departure(cause: Cause) -> Departure {
     match cause {
         Cause::Demoted => Departure::Demoted,
-        Cause::Succeeded | Cause::Operator | Cause::Maintenance => Departure::Replaced,
+        Cause::Succeeded | Cause::Sentinel | Cause::Operator | Cause::Maintenance => Departure::Replaced,
         Cause::Loading | Cause::Restarted | Cause::Down => Departure::Gone,
     }
 }
@@ -297,5 +302,6 @@ pub(super) fn rules(config: &config::Group) -> Rules {
         interval: config.check.interval,
         fast_interval: config.check.fast_interval,
         max_succession_gap: config.max_succession_gap,
+        hold_window: config.hold.window,
     }
 }

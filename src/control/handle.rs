@@ -8,6 +8,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::asking::Told;
+use super::connectors::Connectors;
 use super::coordinator::{Coordinator, Inbox, rules};
 use super::journal::Journal;
 use super::probe::Pace;
@@ -90,6 +91,8 @@ pub fn spawn(
         first_byte: Arc::new(FirstByte::default()),
     };
     let entry = GroupEntry { name: config.name.clone(), status, commands: command_sender, held: link.held.clone() };
+    let mut connectors = Connectors::default();
+    connectors.configure(config.tls.as_ref());
     let journal = Journal::new(&config.name, metrics.clone(), events, epoch);
     let coordinator = Coordinator {
         config,
@@ -111,6 +114,7 @@ pub fn spawn(
         awake: now,
         left: Departure::Gone,
         journal,
+        connectors,
     };
     let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));
     GroupHandle { link, entry, reconfigure, task }

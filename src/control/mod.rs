@@ -17,6 +17,7 @@
 //! | `snapshot` | what `status` shows |
 
 mod asking;
+mod connectors;
 pub mod coordinator;
 mod extent;
 mod handle;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::connectors::Security;
 use super::coordinator::{AbortOnDrop, Coordinator, rules};
 use super::probe::{Probe, Whereabouts};
 use super::roster::Standing;
@@ -69,6 +70,7 @@ impl Coordinator {
         for name in gone {
             self.probes.remove(&name);
             self.endpoints.remove(&name);
+            self.connectors.forget(&name);
             self.told.forget(&name);
             self.journal.forget(&name);
         }
@@ -78,19 +80,21 @@ impl Coordinator {
             match self.probes.get(&backend) {
                 Some(watched) => watched.moves_to(&member.endpoints),
                 None => {
-                    let watched = self.watch_backend(&backend, member.endpoints.clone());
+                    let security = self.connectors.to(&backend, &member.certified_host());
+                    let watched = self.watch_backend(&backend, member.endpoints.clone(), security);
                     self.probes.insert(backend, watched);
                 }
             }
         }
     }
 
-    fn watch_backend(&self, backend: &Arc<str>, whereabouts: Whereabouts) -> Watched {
+    fn watch_backend(&self, backend: &Arc<str>, whereabouts: Whereabouts, security: Security) -> Watched {
         let (sender, whereabouts) = watch::channel(whereabouts);
         let since = Moment::now();
         let probe = Probe {
             backend: backend.clone(),
             whereabouts,
+            security,
             credentials: self.config.credentials.clone(),
             timeout: self.config.check.timeout,
             interval: self.config.check.interval,
@@ -118,6 +122,9 @@ impl Coordinator {
         // What the bearer of the new name was asked before is answered by another one: both are asked anew.
         self.probes.remove(old);
         self.probes.remove(new);
+        // Sessions of TLS are resumed by name; the next connection begins one.
+        self.connectors.forget(old);
+        self.connectors.forget(new);
         self.told.rename(old, new);
         self.journal.rename(old, new);
         let endpoint = self.endpoints.remove(old)?;

@@ -6,7 +6,7 @@ use super::coordinator::{Coordinator, VOUCH_FOR};
 use super::login;
 use super::snapshot;
 use crate::resp::command::Commands;
-use crate::route::{Moment, Primary, Route, Vacancy};
+use crate::route::{Moment, Primary, Route, Vacancy, Way};
 
 impl Coordinator {
     /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
@@ -22,14 +22,14 @@ impl Coordinator {
 
     pub(super) fn publish(&mut self) {
         let (since, _, why) = self.group.standing();
-        let primary = match self.group.primary().and_then(|name| Some((name, self.endpoints.get(name)?))) {
-            Some((name, endpoint)) => {
+        let primary = match self.group.primary().and_then(|name| Some((name, self.way_to(name)?))) {
+            Some((name, way)) => {
                 let backend = self.group.backends().iter().find(|backend| backend.name == *name);
                 let drained = backend.is_some_and(|backend| backend.admin == crate::route::AdminState::Drain);
                 let takes_new = !drained && !self.roster.has_vanished(name);
                 let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
                 let login = self.config.credentials.as_ref().map(login::of);
-                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands, login })
+                Ok(Primary { backend: name.clone(), way, takes_new, commands, login })
             }
             None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
         };
@@ -47,6 +47,13 @@ impl Coordinator {
             }
             changed
         });
+    }
+
+    /// How to get to a backend, once a check has found it.
+    fn way_to(&self, name: &str) -> Option<Way> {
+        let endpoint = self.endpoints.get(name)?.clone();
+        let tls = self.connectors.known(name)?.ok()?;
+        Some(Way { endpoint, tls })
     }
 
     pub(super) fn show(&mut self, now: Moment) {

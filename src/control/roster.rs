@@ -147,6 +147,18 @@ impl Roster {
 }
 
 impl Member {
+    /// What its certificate is to be for: the host name that led to it, or else its IP address. Empty where there is neither.
+    pub(super) fn certified_host(&self) -> String {
+        match (&self.host, &self.endpoints) {
+            (Some(host), _) => host.trim_end_matches('.').to_owned(),
+            (None, Ok(endpoints)) => match endpoints.first() {
+                Some(Endpoint::Tcp(address)) => address.ip().to_string(),
+                Some(Endpoint::Unix(_)) | None => String::new(),
+            },
+            (None, Err(_)) => String::new(),
+        }
+    }
+
     fn whole(lead: Lead, origin: &BackendAddress) -> Self {
         let Lead { address, host, names, endpoints } = lead;
         Self { name: address.to_string().into(), host, names, endpoints, origin: origin.clone() }

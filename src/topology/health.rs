@@ -71,7 +71,7 @@ impl Health {
             | Outcome::Closed
             | Outcome::ProtectedMode
             | Outcome::NotRedis(_)
-            | Outcome::TlsMismatch
+            | Outcome::TlsMismatch(_)
             | Outcome::NameNotResolved(_) => {}
         }
         self.last = Some((outcome.clone(), now));
@@ -100,6 +100,12 @@ impl Health {
     pub fn claim(&self) -> Option<&Facts> {
         let answered = matches!(self.last, Some((Outcome::Facts(_), _)));
         self.facts().filter(|facts| answered && facts.claims())
+    }
+
+    /// Its last check was answered, and it says role:slave.
+    pub fn says_replica(&self) -> bool {
+        let answered = matches!(self.last, Some((Outcome::Facts(_), _)));
+        answered && self.facts().is_some_and(|facts| facts.role == Role::Replica)
     }
 
     /// Its last check, which began after the last stall, was answered, if only with "busy" or "wrong password".

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::election::{Backend, Bar};
 use super::group::{Group, Seat};
+use super::sentinel::{Named, Word};
 use crate::route::AdminState;
 
 /// Backends that left and are remembered.
@@ -61,6 +62,11 @@ impl Group {
         }
         if let Some(chosen) = self.chosen.as_mut().filter(|chosen| ***chosen == *old) {
             *chosen = new.clone();
+        }
+        if let Word::Names(Named { backend: Some(named), .. }) = &mut self.word
+            && **named == *old
+        {
+            *named = new.clone();
         }
         if let Some(place) = self.place(old) {
             let backend = &mut self.backends[place];

@@ -11,6 +11,7 @@ const RULES: Rules = Rules {
     interval: Duration::from_secs(1),
     fast_interval: Duration::from_millis(50),
     max_succession_gap: 1 << 20,
+    hold_window: Duration::from_secs(5),
 };
 
 fn names(names: &[&str]) -> Vec<Arc<str>> {
