@@ -291,18 +291,6 @@ impl Ballot<'_> {
         (backend.health.master_running < self.rules.rise).then_some(YOUNG)
     }
 
-    /// Two names of one process are one candidate: the present primary's name counts, or else the first.
-    fn has_better_name(&self, place: usize) -> bool {
-        let better = |other: usize| self.present == Some(other) || (self.present != Some(place) && other < place);
-        (0..self.backends.len())
-            .any(|other| other != place && better(other) && self.same_process(other, place) && self.ineligible(other).is_none())
-    }
-
-    fn same_process(&self, one: usize, other: usize) -> bool {
-        let process = |place: usize| self.backends[place].health.claim().and_then(|facts| facts.run_id.as_ref());
-        process(one).is_some() && process(one) == process(other)
-    }
-
     /// Its claim is to be heard: an operator has not decided against it.
     fn counts_against(&self, place: usize) -> bool {
         let backend = &self.backends[place];

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::election::{Backend, Bar};
+use super::election::{Backend, Ballot, Bar};
 use super::group::{Group, Seat};
 use super::sentinel::{Named, Word};
 use crate::route::AdminState;
@@ -88,6 +88,21 @@ impl Group {
         };
         let heir = self.backends.iter().find(same)?;
         Some((primary.name.clone(), heir.name.clone()))
+    }
+}
+
+impl Ballot<'_> {
+    /// Two names of one process are one candidate: the present primary's name counts, or else the first.
+    pub(super) fn has_better_name(&self, place: usize) -> bool {
+        let better = |other: usize| self.present == Some(other) || (self.present != Some(place) && other < place);
+        (0..self.backends.len())
+            .any(|other| other != place && better(other) && self.same_process(other, place) && self.ineligible(other).is_none())
+    }
+
+    /// Both say role:master, and are one process.
+    pub(super) fn same_process(&self, one: usize, other: usize) -> bool {
+        let process = |place: usize| self.backends[place].health.claim().and_then(|facts| facts.run_id.as_ref());
+        process(one).is_some() && process(one) == process(other)
     }
 }
 
