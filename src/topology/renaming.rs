@@ -92,11 +92,12 @@ impl Group {
 }
 
 impl Ballot<'_> {
-    /// Two names of one process are one candidate: the present primary's name counts, or else the first.
-    pub(super) fn has_better_name(&self, place: usize) -> bool {
-        let better = |other: usize| self.present == Some(other) || (self.present != Some(place) && other < place);
-        (0..self.backends.len())
-            .any(|other| other != place && better(other) && self.same_process(other, place) && self.ineligible(other).is_none())
+    /// Eligible, and no other name of a process that stands already: two names of one process are one candidate, the present primary's
+    /// or else the first.
+    pub(super) fn is_candidate(&self, place: usize) -> bool {
+        let goes_before = |other: usize| self.present == Some(other) || (self.present != Some(place) && other < place);
+        let same = |other: usize| other != place && self.same_process(other, place) && self.ineligible(other).is_none();
+        self.ineligible(place).is_none() && !(0..self.backends.len()).any(|other| goes_before(other) && same(other))
     }
 
     /// Both say role:master, and are one process.
