@@ -24,8 +24,7 @@ impl Connectors {
         self.each.clear();
     }
 
-    /// To this backend, whose certificate is to be for `host`: the name that led to it, or its IP address. A unix socket has neither:
-    /// there server_name has to be set.
+    /// To this backend, whose certificate has to be for `host`, unless the configuration names another one.
     pub(super) fn to(&mut self, backend: &Arc<str>, host: &str) -> Security {
         let Some(group) = &self.group else { return Ok(None) };
         let made = || group.clone()?.to(host);

@@ -80,15 +80,15 @@ impl Coordinator {
             match self.probes.get(&backend) {
                 Some(watched) => watched.moves_to(&member.endpoints),
                 None => {
-                    let security = self.connectors.to(&backend, &member.certified_host());
-                    let watched = self.watch_backend(&backend, member.endpoints.clone(), security);
+                    let security = self.connectors.to(&backend, member.server_name());
+                    let watched = self.watch_backend(&backend, security, member.endpoints.clone());
                     self.probes.insert(backend, watched);
                 }
             }
         }
     }
 
-    fn watch_backend(&self, backend: &Arc<str>, whereabouts: Whereabouts, security: Security) -> Watched {
+    fn watch_backend(&self, backend: &Arc<str>, security: Security, whereabouts: Whereabouts) -> Watched {
         let (sender, whereabouts) = watch::channel(whereabouts);
         let since = Moment::now();
         let probe = Probe {
@@ -122,10 +122,9 @@ impl Coordinator {
         // What the bearer of the new name was asked before is answered by another one: both are asked anew.
         self.probes.remove(old);
         self.probes.remove(new);
-        // Sessions of TLS are resumed by name; the next connection begins one.
+        self.told.rename(old, new);
         self.connectors.forget(old);
         self.connectors.forget(new);
-        self.told.rename(old, new);
         self.journal.rename(old, new);
         let endpoint = self.endpoints.remove(old)?;
         self.endpoints.entry(new.clone()).or_insert(endpoint.clone());

@@ -147,15 +147,14 @@ impl Roster {
 }
 
 impl Member {
-    /// What its certificate is to be for: the host name that led to it, or else its IP address. Empty where there is neither.
-    pub(super) fn certified_host(&self) -> String {
-        match (&self.host, &self.endpoints) {
-            (Some(host), _) => host.trim_end_matches('.').to_owned(),
-            (None, Ok(endpoints)) => match endpoints.first() {
-                Some(Endpoint::Tcp(address)) => address.ip().to_string(),
-                Some(Endpoint::Unix(_)) | None => String::new(),
-            },
-            (None, Err(_)) => String::new(),
+    /// The name that its certificate has to have, where it speaks TLS: the one that led to it, or its address. A unix socket has none.
+    pub(super) fn server_name(&self) -> &str {
+        match (&self.host, &self.origin) {
+            // Written with the dot that keeps the resolver from appending a domain; no certificate has it.
+            (Some(host), _) => host.trim_end_matches('.'),
+            (None, BackendAddress::Tcp { host, .. }) => host,
+            (None, BackendAddress::Service(service)) => service,
+            (None, BackendAddress::Unix(_)) => "",
         }
     }
 

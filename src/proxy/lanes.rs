@@ -190,6 +190,8 @@ impl Lanes {
                 let ticks_max = session.policy.idle_timeout.as_millis().div_ceil(TICK.as_millis());
                 if session.is_idle(tick, u32::try_from(ticks_max).unwrap_or(u32::MAX / 2)) {
                     session.cut(CloseReason::Idle, self);
+                } else if session.is_overdue(tick) {
+                    session.cut(CloseReason::Refused, self);
                 }
             })
             .await;

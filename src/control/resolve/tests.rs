@@ -16,16 +16,18 @@ fn redis(port: u16) -> BackendAddress {
     BackendAddress::Tcp { host: "redis".into(), port }
 }
 
+type Says = Option<Result<Vec<IpAddr>, String>>;
+
 /// A resolver that answers what is put into it: addresses, an error, or nothing at all.
 #[derive(Clone, Default)]
 struct Oracle {
-    says: Arc<Mutex<Option<Result<Vec<IpAddr>, String>>>>,
+    says: Arc<Mutex<Says>>,
     asked: Arc<AtomicUsize>,
     running: Arc<AtomicUsize>,
 }
 
 impl Oracle {
-    fn set(&self, says: Option<Result<Vec<IpAddr>, String>>) {
+    fn set(&self, says: Says) {
         *self.says.lock().unwrap() = says;
     }
 
