@@ -4,7 +4,7 @@
 
 mod labels;
 
-pub use labels::{CloseReason, HoldOutcome, PinReason, RetryReason};
+pub use labels::{ArrivalRefusal, CloseReason, HoldOutcome, PinReason, RetryReason};
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -36,6 +36,7 @@ pub struct Metrics {
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
     denied: IntCounterVec,
+    arrivals_refused: IntCounterVec,
 }
 
 /// From a tenth of a millisecond to ten seconds: what a check, a connect or a failover takes.
@@ -164,6 +165,12 @@ impl Metrics {
                 "What mainstay denied clients (redis mode): login = a wrong password or user, command = one that is denied on the listener.",
                 ["listener", "what"]
             ),
+            arrivals_refused: family!(
+                IntCounterVec,
+                "mainstay_arrivals_refused_total",
+                "Connections that never became sessions (allow, proxy_protocol_from, [listener.tls]), by reason.",
+                ["listener", "reason"]
+            ),
             registry,
         }
     }
@@ -204,6 +211,11 @@ impl Metrics {
             bytes_out: self.bytes.with_label_values(&[listener, "out"]),
             redis_mode: None,
         }
+    }
+
+    /// `mainstay_arrivals_refused_total` of one listener, where not everybody enters at once.
+    pub fn arrivals_refused(&self, listener: &str) -> [IntCounter; ArrivalRefusal::ALL.len()] {
+        ArrivalRefusal::ALL.map(|reason| self.arrivals_refused.with_label_values(&[listener, reason.as_str()]))
     }
 
     /// The handles of one listener in redis mode, and of its upstreams to its group. A listener in tcp mode has no such series.
