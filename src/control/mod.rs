@@ -15,6 +15,7 @@
 //! | `snapshot` | what `status` shows |
 
 mod asking;
+mod connectors;
 pub mod coordinator;
 mod extent;
 mod handle;
@@ -24,7 +25,6 @@ pub mod probe;
 mod publishing;
 pub mod resolve;
 mod roster;
-mod secure;
 mod snapshot;
 mod suspicion;
 mod wire;

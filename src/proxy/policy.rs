@@ -63,7 +63,7 @@ pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Mom
 mod tests {
     use super::*;
     use crate::resp::command::Commands;
-    use crate::route::{Departure, Endpoint, Primary, Vacancy};
+    use crate::route::{Departure, Endpoint, Primary, Vacancy, Way};
 
     fn route(primary: Result<Primary, Vacancy>) -> Route {
         Route {
@@ -78,8 +78,7 @@ mod tests {
     fn primary(takes_new: bool) -> Result<Primary, Vacancy> {
         Ok(Primary {
             backend: "a".into(),
-            endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
-            tls: None,
+            way: Way { endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), tls: None },
             takes_new,
             commands: Commands::shipped(),
             login: None,
