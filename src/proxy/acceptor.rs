@@ -17,10 +17,10 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tracing::warn;
 
 use super::bind::Bound;
-use super::policy::Policy;
 use super::entrance::Meeting;
 use super::place::Place;
-use super::reception::{self, Arrival, NOT_ALLOWED, NOT_IN_ALLOW};
+use super::policy::Policy;
+use super::reception::{Desk, NOT_ALLOWED, NOT_IN_ALLOW, shown};
 use super::refusals::Refusals;
 use super::transport::{Accepted, Stream};
 use super::worker::WorkerHandle;
@@ -87,7 +87,7 @@ struct Acceptor {
     workers: Arc<[WorkerHandle]>,
     capacity: Capacity,
     /// Started when a listener needs it.
-    reception: RefCell<Option<mpsc::UnboundedSender<Arrival>>>,
+    reception: RefCell<Option<Desk>>,
     refusals: Refusals,
     refusing: Cell<usize>,
     said: Cell<Option<Instant>>,
@@ -192,9 +192,11 @@ impl Acceptor {
         let is_needed = policy.entrance.as_ref().is_some_and(|entrance| entrance.tls.is_some() || !entrance.proxies.is_empty());
         let mut reception = self.reception.borrow_mut();
         if is_needed && reception.is_none() {
-            match reception::spawn() {
-                Ok((sender, _thread)) => *reception = Some(sender),
-                Err(error) => warn!(listener = %policy.listener.name, "cannot start the thread for TLS and PROXY headers: {error}"),
+            match Desk::open() {
+                Ok(desk) => *reception = Some(desk),
+                Err(error) => {
+                    warn!(listener = %policy.listener.name, "cannot start the thread for TLS and PROXY headers: {error}")
+                }
             }
         }
     }
@@ -204,27 +206,29 @@ impl Acceptor {
         let entrance = policy.entrance.as_ref();
         let meeting = entrance.map_or(Meeting::Enters, |entrance| entrance.meets(peer));
         let speaks_tls = entrance.is_some_and(|entrance| entrance.tls.is_some());
+        // Who expects TLS is told nothing else.
+        let refuse = |accepted, word| if speaks_tls { drop(accepted) } else { self.refuse(accepted, word) };
         if meeting == Meeting::Refused {
             policy.metrics.closed(CloseReason::Refused).inc();
-            let shown = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
-            self.refusals.note(&policy, &shown, ArrivalRefusal::Network, || NOT_IN_ALLOW.into());
-            return if speaks_tls { drop(accepted) } else { self.refuse(accepted, NOT_ALLOWED) };
+            self.refusals.note(&policy, &shown(peer, None), ArrivalRefusal::Network, || NOT_IN_ALLOW.into());
+            return refuse(accepted, NOT_ALLOWED);
         }
         let full = policy.listener.sessions.load(Ordering::Relaxed) >= policy.listener.max_connections;
         let no_descriptors = self.capacity.total.load(Ordering::Relaxed) >= self.capacity.max;
         if full || no_descriptors {
             policy.metrics.closed(CloseReason::Refused).inc();
-            return if speaks_tls { drop(accepted) } else { self.refuse(accepted, FULL) };
+            return refuse(accepted, FULL);
         }
-        let place = Place::take(policy, self.workers.clone(), self.capacity.total.clone());
-        match (meeting, &*self.reception.borrow()) {
-            (Meeting::Waits { header }, Some(reception)) => {
-                // It ends only with this thread.
-                let _ = reception.send(Arrival { accepted, peer, header, place });
+        let take = |policy| Place::take(policy, self.workers.clone(), self.capacity.total.clone());
+        let Meeting::Waits { header } = meeting else { return take(policy).hand_on(accepted) };
+        match self.reception.borrow_mut().as_mut().map(|desk| (desk.enter(peer, header), desk)) {
+            Some((Ok(source), desk)) => desk.receive(accepted, peer, source, take(policy)),
+            Some((Err(full), _)) => {
+                policy.metrics.closed(CloseReason::Refused).inc();
+                self.refusals.note(&policy, &shown(peer, None), ArrivalRefusal::Crowd, || full.to_string());
             }
             // There is no thread for it, which was said.
-            (Meeting::Waits { .. }, None) => place.give_up(CloseReason::Error),
-            (Meeting::Enters | Meeting::Refused, _) => place.hand_on(accepted),
+            None => policy.metrics.closed(CloseReason::Error).inc(),
         }
     }
 

@@ -10,11 +10,11 @@
 //! ```
 //!
 //! Everybody here counts as a session of the listener from accept. Bounds: what a header may have ([`proxy_header::BYTES_MAX`]), ten seconds
-//! for all of it, and how many may be under way ([`Crowd`]); over a bound the newest is closed.
+//! for all of it, and how many may be under way (`crowd.rs`); over a bound the newest is closed,
+//! where it is accepted.
 
 mod crowd;
 
-use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -27,7 +27,8 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 use tracing::debug;
 
-use self::crowd::{Crowd, Source};
+use self::crowd::Crowd;
+pub use self::crowd::{Full, Source};
 use super::place::Place;
 use super::refusals::Refusals;
 use super::transport::{Accepted, Stream};
@@ -44,51 +45,67 @@ pub const NOT_ALLOWED: &[u8] = b"-ERR mainstay: clients of this address may not 
 /// How much worse than a worker's its chances for the processor are (nice(2)).
 const NICE: i32 = 5;
 
-/// Somebody who has something to go through.
-pub struct Arrival {
-    /// The socket.
-    pub accepted: Accepted,
-    /// Its other end, where it has an address.
-    pub peer: Option<SocketAddr>,
-    /// A PROXY header comes first.
-    pub header: bool,
-    /// Its place among the sessions.
-    pub place: Place,
+/// Where the accepting thread hands over those who have something to go through. It counts them itself, so that a flood is turned away
+/// before it queues up.
+pub struct Desk {
+    arrivals: mpsc::UnboundedSender<Arrival>,
+    left: mpsc::UnboundedReceiver<Source>,
+    crowd: Crowd,
 }
 
-/// Starts the thread. It ends when the sender is gone. Unbounded, as what is sent is bounded by `max_connections`.
-pub fn spawn() -> io::Result<(mpsc::UnboundedSender<Arrival>, std::thread::JoinHandle<()>)> {
-    let (sender, inbox) = mpsc::unbounded_channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let body = move || {
-        // Where that is not permitted it shares alike.
-        let _ = rustix::process::nice(NICE);
-        LocalSet::new().block_on(&runtime, serve(inbox));
-    };
-    let thread = std::thread::Builder::new().name("reception".into()).spawn(body)?;
-    Ok((sender, thread))
+/// Somebody who has something to go through.
+struct Arrival {
+    accepted: Accepted,
+    peer: Option<SocketAddr>,
+    place: Place,
+    source: Source,
+}
+
+impl Desk {
+    /// Starts the thread. It ends when this is dropped.
+    pub fn open() -> io::Result<Self> {
+        let (arrivals, inbox) = mpsc::unbounded_channel();
+        let (leaving, left) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let body = move || {
+            // Where that is not permitted it shares alike.
+            let _ = rustix::process::nice(NICE);
+            LocalSet::new().block_on(&runtime, serve(inbox, leaving));
+        };
+        std::thread::Builder::new().name("reception".into()).spawn(body)?;
+        Ok(Self { arrivals, left, crowd: Crowd::default() })
+    }
+
+    /// Is there room for one more? `peer`: the socket's other end. `header`: a PROXY header comes first.
+    pub fn enter(&mut self, peer: Option<SocketAddr>, header: bool) -> Result<Source, Full> {
+        while let Ok(source) = self.left.try_recv() {
+            self.crowd.leave(source);
+        }
+        let source = Source::of(peer, header);
+        self.crowd.enter(source).map(|()| source)
+    }
+
+    /// Goes through what there is to go through, and to a worker.
+    pub fn receive(&self, accepted: Accepted, peer: Option<SocketAddr>, source: Source, place: Place) {
+        // Its thread ends after this.
+        let _ = self.arrivals.send(Arrival { accepted, peer, place, source });
+    }
 }
 
 #[derive(Default)]
 struct Reception {
-    crowd: RefCell<Crowd>,
     refusals: Refusals,
     refusing: std::cell::Cell<usize>,
 }
 
-async fn serve(mut inbox: mpsc::UnboundedReceiver<Arrival>) {
+async fn serve(mut inbox: mpsc::UnboundedReceiver<Arrival>, leaving: mpsc::UnboundedSender<Source>) {
     let reception = Rc::new(Reception::default());
     while let Some(arrival) = inbox.recv().await {
-        let source = Source::of(arrival.peer, arrival.header);
-        let entered = reception.crowd.borrow_mut().enter(source);
-        if let Err(full) = entered {
-            reception.refuse(arrival.place, &shown(arrival.peer, None), Why::Crowd, || full.to_string());
-            continue;
-        }
-        let reception = reception.clone();
+        let (reception, leaving, source) = (reception.clone(), leaving.clone(), arrival.source);
         spawn_local(async move {
             reception.receive(arrival).await;
-            reception.crowd.borrow_mut().leave(source);
+            // Nobody counts any more where mainstay ends.
+            let _ = leaving.send(source);
         });
     }
 }
@@ -112,22 +129,18 @@ impl Stop {
 
 impl Reception {
     async fn receive(self: &Rc<Self>, arrival: Arrival) {
-        let Arrival { accepted, peer, header, place } = arrival;
+        let Arrival { accepted, peer, place, source } = arrival;
         let late = || Stop::new(Why::Time, format!("has not come through within {} s", WITHIN.as_secs()));
-        match timeout(WITHIN, through(accepted, peer, header, &place)).await.unwrap_or_else(|_| Err(late())) {
+        match timeout(WITHIN, through(accepted, peer, source.is_proxy(), &place)).await.unwrap_or_else(|_| Err(late())) {
             Ok(accepted) => place.hand_on(accepted),
             Err(Stop { why, text, source, client }) => {
-                self.refuse(place, &shown(peer, source), why, || text);
+                self.refusals.note(place.policy(), &shown(peer, source), why, || text);
+                place.give_up(why.close_reason());
                 if let Some(client) = client {
                     self.tell(client);
                 }
             }
         }
-    }
-
-    fn refuse(&self, place: Place, peer: &str, why: Why, text: impl FnOnce() -> String) {
-        self.refusals.note(place.policy(), peer, why, text);
-        place.give_up(why.close_reason());
     }
 
     fn tell(self: &Rc<Self>, client: TcpStream) {
@@ -143,7 +156,8 @@ impl Reception {
     }
 }
 
-fn shown(peer: Option<SocketAddr>, source: Option<IpAddr>) -> String {
+/// Who it is, for people. `source`: whom a header names.
+pub fn shown(peer: Option<SocketAddr>, source: Option<IpAddr>) -> String {
     match (peer, source) {
         (Some(peer), Some(source)) => format!("{source} (through {})", peer.ip().to_canonical()),
         (Some(peer), None) => peer.ip().to_canonical().to_string(),

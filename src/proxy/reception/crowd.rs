@@ -30,6 +30,11 @@ impl Source {
         Self { address: peer.map(|peer| network(peer.ip())), is_proxy }
     }
 
+    /// A trusted proxy, which says first for whom it connects.
+    pub fn is_proxy(self) -> bool {
+        self.is_proxy
+    }
+
     fn most(self) -> usize {
         if self.is_proxy { PROXY_MAX } else { SOURCE_MAX }
     }
@@ -47,9 +52,15 @@ pub enum Full {
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::All => write!(f, "comes while {ALL_MAX} others are in their TLS handshakes or PROXY headers; no more are let in at a time"),
+            Self::All => write!(
+                f,
+                "comes while {ALL_MAX} others are in their TLS handshakes or PROXY headers; no more are let in at a time"
+            ),
             Self::Source(most) => {
-                write!(f, "has {most} connections already that have not finished their TLS handshakes or PROXY headers; its newest are closed")
+                write!(
+                    f,
+                    "has {most} connections already that have not finished their TLS handshakes or PROXY headers; its newest are closed"
+                )
             }
         }
     }
