@@ -12,6 +12,7 @@ use super::connectors::Connectors;
 use super::coordinator::{Coordinator, Inbox, rules};
 use super::journal::Journal;
 use super::probe::Pace;
+use super::resolve::Names;
 use super::roster::Roster;
 use crate::config;
 use crate::metrics::Metrics;
@@ -60,7 +61,9 @@ pub fn spawn(
     let now = Moment::now();
     let mut roster = Roster::default();
     roster.configure(&config.backends);
-    let group = Group::new(rules(&config), &roster.names(), epoch, now);
+    let names = Names::new(config.resolve_interval, config.check.fast_interval);
+    // Nobody yet: the coordinator begins with finding out who belongs to it.
+    let group = Group::new(rules(&config), &[], epoch, now);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
         primary: Err(Vacancy { since: now, why: "not checked yet".into(), left: Departure::Gone }),
@@ -99,7 +102,7 @@ pub fn spawn(
         status: status_sender,
         probes: HashMap::new(),
         roster,
-        addresses: HashMap::new(),
+        names,
         report_sender,
         pace,
         endpoints: HashMap::new(),

@@ -25,7 +25,8 @@ impl Coordinator {
         let primary = match self.group.primary().and_then(|name| Some((name, self.way_to(name)?))) {
             Some((name, way)) => {
                 let backend = self.group.backends().iter().find(|backend| backend.name == *name);
-                let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
+                let drained = backend.is_some_and(|backend| backend.admin == crate::route::AdminState::Drain);
+                let takes_new = !drained && !self.roster.has_vanished(name);
                 let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
                 let login = self.config.credentials.as_ref().map(login::of);
                 Ok(Primary { backend: name.clone(), way, takes_new, commands, login })
@@ -57,7 +58,8 @@ impl Coordinator {
 
     pub(super) fn show(&mut self, now: Moment) {
         self.journal.watch(&self.group);
-        let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
+        let mut status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
+        self.annotate(&mut status);
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
     }
