@@ -3,6 +3,7 @@
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
 mod labels;
+mod sentinels;
 
 pub use labels::{CloseReason, HoldOutcome, PinReason, RetryReason};
 
@@ -35,6 +36,7 @@ pub struct Metrics {
     request_duration: HistogramVec,
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
+    sentinels: sentinels::Families,
 }
 
 /// From a tenth of a millisecond to ten seconds: what a check, a connect or a failover takes.
@@ -157,6 +159,7 @@ impl Metrics {
                 "Sessions (redis mode) that need an upstream of their own just now, by reason.",
                 ["listener", "reason"]
             ),
+            sentinels: sentinels::Families::register(&registry),
             registry,
         }
     }
@@ -257,6 +260,7 @@ impl GroupMetrics {
     pub fn forget(&self) {
         let _ = self.families.group_epoch.remove_label_values(&[&self.group]);
         let _ = self.families.group_conflict.remove_label_values(&[&self.group]);
+        self.sentinels(None);
     }
 }
 

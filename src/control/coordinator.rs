@@ -20,6 +20,7 @@ use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
 use super::roster::Roster;
 use super::secure::Secure;
+use super::sentinel::{News as SentinelNews, Sentinels};
 use crate::config;
 use crate::route::{Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Refusal, Route};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
@@ -31,6 +32,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What comes in.
 pub(super) struct Inbox {
     pub(super) reports: mpsc::Receiver<Report>,
+    pub(super) news: mpsc::Receiver<SentinelNews>,
     pub(super) hints: mpsc::Receiver<Hint>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) changes: mpsc::Receiver<config::Group>,
@@ -68,6 +70,7 @@ pub(super) struct Coordinator {
     pub(super) awake: Moment,
     /// How the last primary left.
     pub(super) left: Departure,
+    pub(super) sentinels: Sentinels,
     pub(super) journal: Journal,
 }
 
@@ -83,12 +86,14 @@ impl Drop for AbortOnDrop {
 impl Coordinator {
     /// Until its task is aborted.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
+        self.configure_sentinels();
         self.start_probes();
         loop {
             let wake = self.next_wake();
             let acknowledged = self.link.acknowledged.clone();
             enum Woken {
                 Report(Report),
+                Sentinel(SentinelNews),
                 Hint(Hint),
                 Command(Command),
                 Change(Box<config::Group>),
@@ -96,6 +101,7 @@ impl Coordinator {
             }
             let woken = tokio::select! {
                 Some(report) = inbox.reports.recv() => Woken::Report(report),
+                Some(news) = inbox.news.recv() => Woken::Sentinel(news),
                 Some(hint) = inbox.hints.recv() => Woken::Hint(hint),
                 Some(command) = inbox.commands.recv() => Woken::Command(command),
                 Some(change) = inbox.changes.recv() => Woken::Change(Box::new(change)),
@@ -106,6 +112,7 @@ impl Coordinator {
             self.notice_stall(now);
             match woken {
                 Woken::Report(report) => self.report(report, now),
+                Woken::Sentinel(news) => self.heard_sentinel(news, now),
                 Woken::Hint(hint) => self.hint(&hint, now),
                 Woken::Command(command) => self.command(command, now),
                 Woken::Change(change) => self.change(*change, now),
@@ -136,6 +143,7 @@ impl Coordinator {
         if stood > VOUCH_FOR {
             self.journal.stalled(stood);
             self.group.stalled(now);
+            self.sentinels.stalled(now);
             self.order_round(now);
         }
     }
@@ -237,8 +245,6 @@ impl Coordinator {
         if config == self.config {
             return;
         }
-        self.roster.configure(&config.backends);
-        self.group.reconfigure(rules(&config), &self.roster.names());
         let asked_differently = config.check != self.config.check
             || config.credentials != self.config.credentials
             || config.tls != self.config.tls
@@ -247,6 +253,9 @@ impl Coordinator {
             self.secure = Secure::new(config.tls.as_ref());
         }
         self.config = config;
+        self.configure_sentinels();
+        self.configure_roster();
+        self.group.reconfigure(rules(&self.config), &self.roster.names());
         if asked_differently {
             self.probes.clear();
         }
@@ -256,7 +265,7 @@ impl Coordinator {
     }
 
     /// One probe for each backend of the group, a leaving one included, and for no other.
-    fn start_probes(&mut self) {
+    pub(super) fn start_probes(&mut self) {
         let backends: Vec<Arc<str>> = self.group.backends().iter().map(|backend| backend.name.clone()).collect();
         let gone: Vec<Arc<str>> = self.addresses.keys().filter(|name| !backends.contains(name)).cloned().collect();
         for name in gone {
@@ -289,6 +298,7 @@ impl Coordinator {
 
     /// Carries out every step that is due.
     fn carry_out(&mut self, now: Moment) {
+        self.weigh_sentinels(now);
         while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
             match &step {
                 Step::Withdraw { epoch, cause, .. } => {

@@ -13,6 +13,7 @@ use super::journal::Journal;
 use super::probe::Pace;
 use super::roster::Roster;
 use super::secure::Secure;
+use super::sentinel::Sentinels;
 use crate::config;
 use crate::metrics::Metrics;
 use crate::route::{Departure, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Moment, Route, Vacancy};
@@ -61,6 +62,7 @@ pub fn spawn(
     let mut roster = Roster::default();
     roster.configure(&config.backends);
     let group = Group::new(rules(&config), &roster.names(), epoch, now);
+    let (news_sender, news) = mpsc::channel(INBOX);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
         primary: Err(Vacancy { since: now, why: "not checked yet".into(), left: Departure::Gone }),
@@ -110,8 +112,9 @@ pub fn spawn(
         round_asked: now,
         awake: now,
         left: Departure::Gone,
+        sentinels: Sentinels::new(news_sender),
         journal,
     };
-    let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));
+    let task = tokio::spawn(coordinator.run(Inbox { reports, news, hints, commands, changes }));
     GroupHandle { link, entry, reconfigure, task }
 }

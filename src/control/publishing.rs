@@ -55,7 +55,10 @@ impl Coordinator {
 
     pub(super) fn show(&mut self, now: Moment) {
         self.journal.watch(&self.group);
-        let status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
+        self.sentinels.watch(&self.group, &self.journal, now);
+        let mut status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
+        status.first_round_done = self.first_round_done();
+        (status.sentinel, status.sentinels) = (self.sentinels.word(&self.group), self.sentinels.statuses());
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
     }

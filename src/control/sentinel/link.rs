@@ -1,0 +1,79 @@
+//! A connection to one Sentinel, logged in.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::config;
+use crate::control::login::log_in;
+use crate::control::resolve::Resolver;
+use crate::control::wire::{Fault, Wire};
+use crate::route::Moment;
+use crate::topology::Outcome;
+
+/// How the Sentinels of a group are reached, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub(super) sentinel: config::Sentinel,
+    pub(super) check: config::Check,
+    pub(super) resolve_interval: Duration,
+}
+
+/// See the module.
+pub(super) struct Link {
+    pub(super) resolver: Resolver,
+    /// The last address led nowhere.
+    pub(super) again: bool,
+}
+
+impl Link {
+    pub(super) fn new(address: config::BackendAddress, manner: &Manner) -> Self {
+        Self { resolver: Resolver::new(address, manner.resolve_interval), again: false }
+    }
+
+    /// Connects to the first of its addresses that answers, and says who mainstay is. An error is for people.
+    pub(super) async fn open(&mut self, manner: &Manner) -> Result<Wire, String> {
+        let patience = manner.check.timeout;
+        let opened = timeout(patience, self.try_all(manner)).await.unwrap_or_else(|_| Err(silent(patience)));
+        self.again = opened.is_err();
+        opened
+    }
+
+    async fn try_all(&mut self, manner: &Manner) -> Result<Wire, String> {
+        let patience = manner.check.timeout;
+        let endpoints = self.resolver.endpoints(self.again, patience, Moment::now()).await;
+        let endpoints = endpoints.map_err(|why| Outcome::NameNotResolved(why).message().unwrap_or_default())?.to_vec();
+        let share = patience / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
+        let mut fault = None;
+        for endpoint in endpoints {
+            let connected = timeout(share, Wire::connect(endpoint)).await;
+            match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
+                Ok(mut wire) => {
+                    let refused = log_in(&mut wire, manner.sentinel.credentials.as_ref()).await;
+                    return match refused.map_err(|fault| explain(fault, patience))? {
+                        None => Ok(wire),
+                        Some(refusal) => Err(explain(Fault::Backend(refusal), patience)),
+                    };
+                }
+                Err(other) => fault = Some(other.or_rather(fault)),
+            }
+        }
+        // A resolver's answer is never empty.
+        Err(fault.map_or_else(|| silent(patience), |fault| explain(fault, patience)))
+    }
+}
+
+/// Why there is no answer, for people, without the name of who was asked.
+pub(super) fn explain(fault: Fault, patience: Duration) -> String {
+    match fault {
+        Fault::Backend(Outcome::Silent) => silent(patience),
+        Fault::Backend(Outcome::AuthRefused(said)) => format!("refuses the username or password of [group.sentinel]: {said}"),
+        Fault::Backend(outcome) => outcome.message().unwrap_or_else(|| outcome.as_str().to_owned()),
+        Fault::Closed => "closed the connection".to_owned(),
+        Fault::Own(error) => format!("cannot be asked for want of a resource of this machine: {error}"),
+    }
+}
+
+pub(super) fn silent(patience: Duration) -> String {
+    format!("does not answer within {} ms", patience.as_millis())
+}
