@@ -25,7 +25,7 @@ pub use ports::free_port;
 pub use process::Process;
 pub use recorder::Recorder;
 pub use redis::Redis;
-pub use sentinel::Sentinels;
+pub use sentinel::{Sentinel, Sentinels};
 pub use setup::Setup;
 
 use std::time::{Duration, Instant};
