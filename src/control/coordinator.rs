@@ -15,11 +15,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::asking::Told;
+use super::connectors::Connectors;
 use super::journal::Journal;
 use super::probe::{News, Pace, Probe, Report};
 use super::resolve::Resolver;
 use super::roster::Roster;
-use super::secure::Secure;
 use super::sentinel::{News as SentinelNews, Sentinels};
 use crate::config;
 use crate::route::{Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Refusal, Route};
@@ -52,8 +52,6 @@ pub(super) struct Coordinator {
     pub(super) addresses: HashMap<Arc<str>, config::BackendAddress>,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) pace: watch::Sender<Pace>,
-    /// How to speak TLS to them.
-    pub(super) secure: Secure,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
     /// What their commands do, as they said.
@@ -72,6 +70,7 @@ pub(super) struct Coordinator {
     pub(super) left: Departure,
     pub(super) sentinels: Sentinels,
     pub(super) journal: Journal,
+    pub(super) connectors: Connectors,
 }
 
 /// A task that ends with its owner.
@@ -250,7 +249,7 @@ impl Coordinator {
             || config.tls != self.config.tls
             || config.resolve_interval != self.config.resolve_interval;
         if config.tls != self.config.tls {
-            self.secure = Secure::new(config.tls.as_ref());
+            self.connectors.configure(config.tls.as_ref());
         }
         self.config = config;
         self.configure_sentinels();
@@ -272,8 +271,8 @@ impl Coordinator {
             self.probes.remove(&name);
             self.addresses.remove(&name);
             self.endpoints.remove(&name);
+            self.connectors.forget(&name);
             self.told.forget(&name);
-            self.secure.forget(&name);
             self.journal.forget(&name);
         }
         self.addresses.extend(self.roster.members().map(|member| (member.name.clone(), member.address.clone())));
@@ -283,7 +282,7 @@ impl Coordinator {
             }
             let probe = Probe {
                 backend: backend.clone(),
-                tls: self.secure.to(&backend, &address),
+                security: self.connectors.to(&backend, &address),
                 resolver: Resolver::new(address, self.config.resolve_interval),
                 credentials: self.config.credentials.clone(),
                 timeout: self.config.check.timeout,

@@ -8,11 +8,11 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::asking::Told;
+use super::connectors::Connectors;
 use super::coordinator::{Coordinator, Inbox, rules};
 use super::journal::Journal;
 use super::probe::Pace;
 use super::roster::Roster;
-use super::secure::Secure;
 use super::sentinel::Sentinels;
 use crate::config;
 use crate::metrics::Metrics;
@@ -90,8 +90,9 @@ pub fn spawn(
         first_byte: Arc::new(FirstByte::default()),
     };
     let entry = GroupEntry { name: config.name.clone(), status, commands: command_sender, held: link.held.clone() };
+    let mut connectors = Connectors::default();
+    connectors.configure(config.tls.as_ref());
     let journal = Journal::new(&config.name, metrics.clone(), events, epoch);
-    let secure = Secure::new(config.tls.as_ref());
     let coordinator = Coordinator {
         config,
         group,
@@ -103,7 +104,6 @@ pub fn spawn(
         addresses: HashMap::new(),
         report_sender,
         pace,
-        secure,
         endpoints: HashMap::new(),
         told: Told::default(),
         suspect: None,
@@ -114,6 +114,7 @@ pub fn spawn(
         left: Departure::Gone,
         sentinels: Sentinels::new(news_sender),
         journal,
+        connectors,
     };
     let task = tokio::spawn(coordinator.run(Inbox { reports, news, hints, commands, changes }));
     GroupHandle { link, entry, reconfigure, task }

@@ -16,6 +16,7 @@
 //! | `snapshot` | what `status` shows |
 
 mod asking;
+mod connectors;
 pub mod coordinator;
 mod extent;
 mod handle;
@@ -25,7 +26,6 @@ pub mod probe;
 mod publishing;
 pub mod resolve;
 mod roster;
-mod secure;
 mod sentinel;
 mod snapshot;
 mod suspicion;

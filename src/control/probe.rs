@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::asking::{Asking, Question};
+use super::connectors::Security;
 use super::login::log_in;
 use super::resolve::Resolver;
 use super::wire::{Fault, Reply, Wire, outcome_of_error};
 use crate::config::Credentials;
 use crate::resp::command::Commands;
-use crate::route::{Endpoint, Moment};
-use crate::tls::Connector;
+use crate::route::{Endpoint, Moment, Way};
 use crate::topology::Outcome;
 use crate::topology::facts::Id;
 
@@ -74,8 +74,8 @@ pub struct Probe {
     pub backend: Arc<str>,
     /// Where to.
     pub resolver: Resolver,
-    /// How to speak TLS to it, or that it speaks none; or why that cannot be.
-    pub tls: Result<Option<Connector>, String>,
+    /// Plain, by TLS, or why it cannot be asked at all.
+    pub security: Security,
     /// Who mainstay is there.
     pub credentials: Option<Credentials>,
     /// Of one check, connecting included.
@@ -108,7 +108,7 @@ impl Probe {
             let anew = wire.is_none();
             let result = timeout(self.timeout, self.check(&mut wire, &mut old_style, resolve_again, &mut tried)).await;
             let result = result.unwrap_or(Err(Fault::Backend(Outcome::Silent)));
-            let endpoint = wire.as_ref().map(|wire| wire.endpoint.clone()).or(tried);
+            let endpoint = wire.as_ref().map(|wire| wire.way.endpoint.clone()).or(tried);
             let took = begun.elapsed();
             if let Ok(Outcome::Facts(facts)) = &result {
                 asking.heard(facts, anew, begun);
@@ -154,7 +154,7 @@ impl Probe {
             if let Some(wire) = wire {
                 asking.ask_if_due(pace.every >= self.interval, Instant::now(), || Question {
                     backend: self.backend.clone(),
-                    endpoint: wire.endpoint.clone(),
+                    way: wire.way.clone(),
                     credentials: self.credentials.clone(),
                     reports: self.reports.clone(),
                 });
@@ -187,7 +187,7 @@ impl Probe {
             Err(why) => return Ok(Outcome::NameNotResolved(why)),
         };
         // The name leads elsewhere now: what answers at the old address is not this backend any more.
-        if slot.as_ref().is_some_and(|wire| !endpoints.contains(&wire.endpoint)) {
+        if slot.as_ref().is_some_and(|wire| !endpoints.contains(&wire.way.endpoint)) {
             *slot = None;
         }
         if let Some(wire) = slot {
@@ -197,12 +197,16 @@ impl Probe {
                 result => return result,
             }
         }
+        let tls = match &self.security {
+            Ok(tls) => tls,
+            Err(error) => return Ok(Outcome::TlsMismatch(error.to_string())),
+        };
         // A name may stand for several addresses: one that swallows everything must leave time for the next.
         let share = self.timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
         let mut fault = None;
         for endpoint in endpoints {
             *tried = Some(endpoint.clone());
-            let connected = timeout(share, Wire::connect(endpoint)).await;
+            let connected = timeout(share, Wire::connect(Way { endpoint, tls: tls.clone() })).await;
             match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
                     if let Some(refusal) = log_in(&mut wire, self.credentials.as_ref()).await? {

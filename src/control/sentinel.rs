@@ -29,6 +29,7 @@ use self::events::Listener;
 use self::found::Found;
 use self::link::{Link, Manner};
 use self::remarks::Remarks;
+use super::connectors::Connectors;
 use super::coordinator::AbortOnDrop;
 use super::probe::Pace;
 use crate::config;
@@ -74,6 +75,7 @@ struct Watched {
     /// Two for each Sentinel.
     tasks: HashMap<Arc<str>, [AbortOnDrop; 2]>,
     found: Found,
+    connectors: Connectors,
     /// Answers to questions from before this do not count: mainstay stood still.
     counts_from: Option<Moment>,
     /// Each has been heard once; from then on this stays true.
@@ -104,6 +106,7 @@ impl Sentinels {
             before.map(|watched| (watched.found.known_only(), watched.first_round_done)).unwrap_or_default();
         self.watched = manner.map(|manner| Watched {
             council: council(&manner),
+            connectors: connectors(&manner),
             manner: Arc::new(manner),
             tasks: HashMap::new(),
             found,
@@ -117,7 +120,13 @@ impl Sentinels {
         let Some(watched) = &mut self.watched else { return };
         let members = watched.council.members();
         let is_member = |address: &Arc<str>| members.iter().any(|member| member.address == *address);
-        watched.tasks.retain(|address, _| is_member(address));
+        watched.tasks.retain(|address, _| {
+            let stays = is_member(address);
+            if !stays {
+                watched.connectors.forget(address);
+            }
+            stays
+        });
         watched.found.forget_others(is_member);
         self.remarks.forget_others(is_member);
         for member in members {
@@ -126,10 +135,11 @@ impl Sentinels {
             }
             // Configured ones were read by the same rules, and of the others only what could stand there was taken.
             let Ok(address) = member.address.parse::<config::BackendAddress>() else { continue };
+            let security = watched.connectors.to(&member.address, &address);
             let (event, news, term) = (Arc::new(Notify::new()), self.news.clone(), self.term);
             let listener = Listener {
                 address: member.address.clone(),
-                link: Link::new(address.clone(), &watched.manner),
+                link: Link::new(address.clone(), security.clone(), &watched.manner),
                 manner: watched.manner.clone(),
                 event: event.clone(),
                 news: news.clone(),
@@ -137,7 +147,7 @@ impl Sentinels {
             };
             let asker = Asker {
                 address: member.address.clone(),
-                link: Link::new(address, &watched.manner),
+                link: Link::new(address, security, &watched.manner),
                 manner: watched.manner.clone(),
                 pace: pace.subscribe(),
                 event,
@@ -156,6 +166,12 @@ impl Sentinels {
             watched.counts_from = Some(now);
         }
     }
+}
+
+fn connectors(manner: &Manner) -> Connectors {
+    let mut connectors = Connectors::default();
+    connectors.configure(manner.sentinel.tls.as_ref());
+    connectors
 }
 
 /// An answer counts until the next two are overdue.

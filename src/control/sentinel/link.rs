@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config;
+use crate::control::connectors::Security;
 use crate::control::login::log_in;
 use crate::control::resolve::Resolver;
 use crate::control::wire::{Fault, Wire};
-use crate::route::Moment;
+use crate::route::{Moment, Way};
 use crate::topology::Outcome;
 
 /// How the Sentinels of a group are reached, and how often.
@@ -21,14 +22,15 @@ pub(super) struct Manner {
 
 /// See the module.
 pub(super) struct Link {
-    pub(super) resolver: Resolver,
+    resolver: Resolver,
+    security: Security,
     /// The last address led nowhere.
-    pub(super) again: bool,
+    again: bool,
 }
 
 impl Link {
-    pub(super) fn new(address: config::BackendAddress, manner: &Manner) -> Self {
-        Self { resolver: Resolver::new(address, manner.resolve_interval), again: false }
+    pub(super) fn new(address: config::BackendAddress, security: Security, manner: &Manner) -> Self {
+        Self { resolver: Resolver::new(address, manner.resolve_interval), security, again: false }
     }
 
     /// Connects to the first of its addresses that answers, and says who mainstay is. An error is for people.
@@ -41,12 +43,13 @@ impl Link {
 
     async fn try_all(&mut self, manner: &Manner) -> Result<Wire, String> {
         let patience = manner.check.timeout;
+        let tls = self.security.clone().map_err(|error| error.to_string())?;
         let endpoints = self.resolver.endpoints(self.again, patience, Moment::now()).await;
         let endpoints = endpoints.map_err(|why| Outcome::NameNotResolved(why).message().unwrap_or_default())?.to_vec();
         let share = patience / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
         let mut fault = None;
         for endpoint in endpoints {
-            let connected = timeout(share, Wire::connect(endpoint)).await;
+            let connected = timeout(share, Wire::connect(Way { endpoint, tls: tls.clone() })).await;
             match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
                     let refused = log_in(&mut wire, manner.sentinel.credentials.as_ref()).await;
@@ -68,6 +71,8 @@ pub(super) fn explain(fault: Fault, patience: Duration) -> String {
     match fault {
         Fault::Backend(Outcome::Silent) => silent(patience),
         Fault::Backend(Outcome::AuthRefused(said)) => format!("refuses the username or password of [group.sentinel]: {said}"),
+        // The wire knows the group's keys alone.
+        Fault::Backend(Outcome::TlsMismatch(why)) => why.replace("[group.tls]", "[group.sentinel.tls]"),
         Fault::Backend(outcome) => outcome.message().unwrap_or_else(|| outcome.as_str().to_owned()),
         Fault::Closed => "closed the connection".to_owned(),
         Fault::Own(error) => format!("cannot be asked for want of a resource of this machine: {error}"),

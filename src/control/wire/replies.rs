@@ -2,9 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Fault, Wire, encode, not_redis};
+use super::{Fault, Wire, encode, not_redis, wants_tls};
 use crate::control::extent::Extent;
-use crate::topology::Outcome;
 
 impl Wire {
     /// Sends several commands in one go and reads their replies, each of at most `bytes_max`, to be decoded elsewhere. In one go, because
@@ -34,7 +33,7 @@ impl Wire {
         loop {
             // A TLS alert record (RFC 8446, section 5.1) is how a TLS server answers plain text.
             if self.buffer.first() == Some(&0x15) {
-                return Err(Fault::Backend(Outcome::TlsMismatch));
+                return Err(wants_tls());
             }
             match extent.find(&self.buffer) {
                 Ok(Some(end)) if end > bytes_max => return Err(not_redis(format!("a reply of {end} bytes"))),
