@@ -110,7 +110,10 @@ impl Sentinels {
 
     /// The same with further lines of configuration; `PORT` in them is the port of each.
     pub fn start_with(lines: &[&str], count: usize, quorum: usize, primary: &Redis, replicas: usize, down_after_ms: u64) -> Self {
-        let watching = watching(primary, quorum, down_after_ms);
+        let mut watching = watching(primary, quorum, down_after_ms);
+        if lines.contains(&"sentinel resolve-hostnames yes") {
+            watching = watching.replace("jobs 127.0.0.1", "jobs localhost");
+        }
         let sentinels = Self { all: (0..count).map(|_| Sentinel::start(lines, &watching)).collect() };
         // Over TLS this client cannot ask.
         if !lines.iter().any(|line| line.starts_with("tls-port")) {

@@ -44,3 +44,24 @@ fn a_sentinel_failover_is_followed() {
     let record = mainstay.group()["failovers"][0].clone();
     println!("{record:#}");
 }
+
+#[test]
+fn a_promotion_by_hand_is_held_and_then_sentinel_decides() {
+    let watched = Watched::new(1);
+    let setup = watched.setup().hold("window = \"4s\"").expecting(&[CONFLICT, SENTINEL]);
+    let mainstay = setup.start_on(&watched.family[0]);
+    wait_until_agreed(&mainstay);
+    watched.family[1].promote();
+    mainstay.wait_for_no_primary();
+    let mut waiting = mainstay.client();
+    waiting.send(&client::command(&["SET", "waited", "yes"])).expect("parked clients may send");
+    let why = mainstay.group()["why"].as_str().unwrap_or_default().to_owned();
+    mainstay.wait_for_primary(&watched.family[0].address());
+    assert_eq!(mainstay.group()["rule"], "sentinel", "{why}");
+    assert_eq!(waiting.reply(PATIENCE), Ok(Reply::ok()));
+    // Sentinel makes it a replica again, after ten seconds or so: nothing changes.
+    let epoch = mainstay.epoch();
+    wait_until(PATIENCE * 2, "it is a replica again", || !watched.family[1].is_master());
+    stays(ms(1500), "the primary stays", || mainstay.primary() == Some(watched.family[0].address()) && mainstay.epoch() == epoch);
+    assert_eq!(watched.family[0].command(&["GET", "waited"]), Reply::bulk("yes"));
+}

@@ -3,7 +3,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod absence;
+mod discovery;
 mod failover;
+mod liar;
+mod lies;
 
 use harness::*;
 
@@ -26,11 +30,6 @@ impl Watched {
     /// With these backends and these Sentinels, clients held for long.
     fn setup(&self) -> Setup {
         Setup::of(&self.family).sentinel(&self.sentinels.section()).hold("window = \"20s\"")
-    }
-
-    /// The server that listens on this port.
-    fn at(&self, port: u16) -> &Redis {
-        self.family.iter().find(|server| server.port == port).expect("one of the family")
     }
 }
 
