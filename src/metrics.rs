@@ -310,9 +310,14 @@ impl BackendMetrics {
         self.lag.set(bytes.unwrap_or(0).try_into().unwrap_or(i64::MAX));
     }
 
-    /// The backend left the configuration.
-    pub fn forget(&self) {
+    /// The backend left the group. `outcomes`: those that were counted for it. Where names lead to ever new addresses its series would
+    /// otherwise pile up.
+    pub fn forget(&self, outcomes: &[&str]) {
         let labels = &[self.group.as_str(), self.backend.as_str()];
+        let _ = self.families.check_duration.remove_label_values(labels);
+        for outcome in outcomes {
+            let _ = self.families.checks.remove_label_values(&[labels[0], labels[1], outcome]);
+        }
         let _ = self.families.group_primary.remove_label_values(labels);
         let _ = self.families.backend_up.remove_label_values(labels);
         let _ = self.families.backend_lag.remove_label_values(labels);

@@ -147,6 +147,12 @@ impl Told {
         self.0.insert(backend.clone(), (process, commands));
     }
 
+    pub(super) fn rename(&mut self, old: &Arc<str>, new: &Arc<str>) {
+        if let Some(told) = self.0.remove(old) {
+            self.0.insert(new.clone(), told);
+        }
+    }
+
     pub(super) fn forget(&mut self, backend: &Arc<str>) {
         self.0.remove(backend);
     }

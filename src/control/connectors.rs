@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{BackendAddress, ClientTls};
+use crate::config::ClientTls;
 use crate::tls::{Connector, Error};
 
 /// To one backend: plain, by TLS, or why it cannot be spoken to.
@@ -24,18 +24,10 @@ impl Connectors {
         self.each.clear();
     }
 
-    /// To this backend, at the address by which it is configured.
-    pub(super) fn to(&mut self, backend: &Arc<str>, address: &BackendAddress) -> Security {
+    /// To this backend, whose certificate has to be for `host`, unless the configuration names another one.
+    pub(super) fn to(&mut self, backend: &Arc<str>, host: &str) -> Security {
         let Some(group) = &self.group else { return Ok(None) };
-        let made = || {
-            // A unix socket has no name: there server_name has to be set.
-            let host = match address {
-                BackendAddress::Tcp { host, .. } => host.as_str(),
-                BackendAddress::Unix(_) => "",
-                BackendAddress::Service(service) => service.as_str(),
-            };
-            group.clone()?.to(host)
-        };
+        let made = || group.clone()?.to(host);
         self.each.entry(backend.clone()).or_insert_with(made).clone().map(Some)
     }
 

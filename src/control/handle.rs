@@ -12,6 +12,7 @@ use super::connectors::Connectors;
 use super::coordinator::{Coordinator, Inbox, rules};
 use super::journal::Journal;
 use super::probe::Pace;
+use super::resolve::Names;
 use super::roster::Roster;
 use super::sentinel::Sentinels;
 use crate::config;
@@ -61,7 +62,9 @@ pub fn spawn(
     let now = Moment::now();
     let mut roster = Roster::default();
     roster.configure(&config.backends);
-    let group = Group::new(rules(&config), &roster.names(), epoch, now);
+    let names = Names::new(config.resolve_interval, config.check.fast_interval);
+    // Nobody yet: the coordinator begins with finding out who belongs to it.
+    let group = Group::new(rules(&config), &[], epoch, now);
     let (news_sender, news) = mpsc::channel(INBOX);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
@@ -101,7 +104,7 @@ pub fn spawn(
         status: status_sender,
         probes: HashMap::new(),
         roster,
-        addresses: HashMap::new(),
+        names,
         report_sender,
         pace,
         endpoints: HashMap::new(),

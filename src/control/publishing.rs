@@ -25,7 +25,8 @@ impl Coordinator {
         let primary = match self.group.primary().and_then(|name| Some((name, self.way_to(name)?))) {
             Some((name, way)) => {
                 let backend = self.group.backends().iter().find(|backend| backend.name == *name);
-                let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
+                let drained = backend.is_some_and(|backend| backend.admin == crate::route::AdminState::Drain);
+                let takes_new = !drained && !self.roster.has_vanished(name);
                 let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
                 let login = self.config.credentials.as_ref().map(login::of);
                 Ok(Primary { backend: name.clone(), way, takes_new, commands, login })
@@ -59,6 +60,7 @@ impl Coordinator {
         self.journal.watch(&self.group);
         self.sentinels.watch(&self.group, &self.journal, now);
         let mut status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
+        self.annotate(&mut status);
         status.first_round_done = self.first_round_done();
         (status.sentinel, status.sentinels) = (self.sentinels.word(&self.group), self.sentinels.statuses());
         self.journal.measure(&status);

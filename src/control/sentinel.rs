@@ -135,7 +135,7 @@ impl Sentinels {
             }
             // Configured ones were read by the same rules, and of the others only what could stand there was taken.
             let Ok(address) = member.address.parse::<config::BackendAddress>() else { continue };
-            let security = watched.connectors.to(&member.address, &address);
+            let security = watched.connectors.to(&member.address, certified_host(&address));
             let (event, news, term) = (Arc::new(Notify::new()), self.news.clone(), self.term);
             let listener = Listener {
                 address: member.address.clone(),
@@ -165,6 +165,15 @@ impl Sentinels {
             watched.council.stalled();
             watched.counts_from = Some(now);
         }
+    }
+}
+
+/// What the certificate of a Sentinel is to be for; empty where nothing tells, and then `server_name` has to.
+fn certified_host(address: &config::BackendAddress) -> &str {
+    match address {
+        config::BackendAddress::Tcp { host, .. } => host,
+        config::BackendAddress::Service(name) => name,
+        config::BackendAddress::Unix(_) => "",
     }
 }
 

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config;
 use crate::control::connectors::Security;
 use crate::control::login::log_in;
-use crate::control::resolve::Resolver;
+use crate::control::resolve::Names;
 use crate::control::wire::{Fault, Wire};
-use crate::route::{Moment, Way};
+use crate::route::{Endpoint, Way};
 use crate::topology::Outcome;
+
+/// How long a question waits at most for a resolver that has never answered.
+const RESOLVER_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How the Sentinels of a group are reached, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +25,8 @@ pub(super) struct Manner {
 
 /// See the module.
 pub(super) struct Link {
-    resolver: Resolver,
+    address: config::BackendAddress,
+    names: Names,
     security: Security,
     /// The last address led nowhere.
     again: bool,
@@ -30,7 +34,9 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(address: config::BackendAddress, security: Security, manner: &Manner) -> Self {
-        Self { resolver: Resolver::new(address, manner.resolve_interval), security, again: false }
+        let mut names = Names::new(manner.resolve_interval, manner.check.fast_interval);
+        names.update([&address]);
+        Self { address, names, security, again: false }
     }
 
     /// Connects to the first of its addresses that answers, and says who mainstay is. An error is for people.
@@ -44,8 +50,8 @@ impl Link {
     async fn try_all(&mut self, manner: &Manner) -> Result<Wire, String> {
         let patience = manner.check.timeout;
         let tls = self.security.clone().map_err(|error| error.to_string())?;
-        let endpoints = self.resolver.endpoints(self.again, patience, Moment::now()).await;
-        let endpoints = endpoints.map_err(|why| Outcome::NameNotResolved(why).message().unwrap_or_default())?.to_vec();
+        let endpoints = self.endpoints(patience).await;
+        let endpoints = endpoints.map_err(|why| Outcome::NameNotResolved(why).message().unwrap_or_default())?;
         let share = patience / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
         let mut fault = None;
         for endpoint in endpoints {
@@ -63,6 +69,28 @@ impl Link {
         }
         // A resolver's answer is never empty.
         Err(fault.map_or_else(|| silent(patience), |fault| explain(fault, patience)))
+    }
+
+    /// Where the Sentinel is. One that is found by the name of a service tells of the others behind it.
+    async fn endpoints(&mut self, patience: Duration) -> Result<Vec<Endpoint>, String> {
+        let told = self.names.told();
+        if self.again {
+            let names: Vec<_> = self.names.leads(&self.address).into_iter().flat_map(|lead| lead.names).collect();
+            self.names.again(&names);
+        }
+        let waits = Instant::now() + RESOLVER_PATIENCE.min(patience / 4);
+        loop {
+            self.names.update([&self.address]);
+            let leads = self.names.leads(&self.address);
+            let why = leads.iter().find_map(|lead| lead.endpoints.clone().err());
+            let endpoints: Vec<Endpoint> = leads.into_iter().filter_map(|lead| lead.endpoints.ok()).flatten().collect();
+            if !endpoints.is_empty() {
+                return Ok(endpoints);
+            }
+            if timeout_at(waits, told.notified()).await.is_err() {
+                return Err(why.map_or_else(String::new, |why| why.to_string()));
+            }
+        }
     }
 }
 

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use super::{News, Sentinels, What};
-use crate::control::coordinator::{Coordinator, rules};
+use crate::control::coordinator::Coordinator;
 use crate::route::{Endpoint, Moment};
 use crate::topology::facts::Id;
 use crate::topology::sentinel::{Place, Silence, Word};
 
 impl Coordinator {
-    /// Applies the configuration to the Sentinels; before the group's members are needed.
+    /// Applies the configuration to the Sentinels, and to what they tell of who belongs to the group. `settle` makes that count.
     pub(in crate::control) fn configure_sentinels(&mut self) {
         self.sentinels.configure(&self.config);
         self.sentinels.start_tasks(&self.pace);
+        self.discover();
     }
 
-    /// Who belongs to the group: what the configuration says, or else what the Sentinels tell.
-    pub(in crate::control) fn configure_roster(&mut self) {
-        let found = self.sentinels.watched.as_ref().map(|watched| &watched.found.backends);
-        match found.filter(|_| self.config.backends.is_empty()) {
-            Some(found) => self.roster.configure(found),
-            None => self.roster.configure(&self.config.backends),
+    /// Explicit backends are the authority: without them those are the group that the Sentinels tell of.
+    fn discover(&mut self) {
+        match &self.sentinels.watched {
+            Some(watched) if self.config.backends.is_empty() => self.roster.discover(&watched.found.backends),
+            Some(_) | None => self.roster.discover(&[]),
         }
     }
 
@@ -67,11 +67,8 @@ impl Coordinator {
             return;
         }
         self.sentinels.remarks.met(&self.config.name, &watched.found.backends);
-        self.configure_roster();
-        self.group.reconfigure(rules(&self.config), &self.roster.names());
-        self.start_probes();
-        self.group.refresh(now);
-        self.publish();
+        self.discover();
+        self.settle(now);
     }
 
     /// Tells the group what the Sentinels say together just now. Before each step: which backend they mean may become known by its check.
