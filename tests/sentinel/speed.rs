@@ -94,7 +94,7 @@ fn run(watched: &Watched, mainstay: &Mainstay, old: usize, new: usize) -> Run {
 
 /// A group in redis mode.
 fn start(watched: &Watched) -> Mainstay {
-    let setup = watched.setup().listener("mode = \"redis\"").expecting(&[CONFLICT, SENTINEL, SHARED_LOST]);
+    let setup = watched.setup().listener("mode = \"redis\"").expecting(&[CONFLICT, SENTINEL, LOADING, SILENT]);
     let mainstay = setup.start_on(&watched.family[0]);
     wait_until_agreed(&mainstay);
     mainstay
