@@ -32,3 +32,5 @@ pub const TLS: &[&str] = &[r#""outcome":"tls_mismatch""#];
 pub const AUTH: &[&str] = &[r#""outcome":"auth_refused""#];
 /// Something else than Redis answers.
 pub const NOT_REDIS: &[&str] = &[r#""outcome":"not_redis""#];
+/// Something is wrong with a Sentinel, or with what they say together.
+pub const SENTINEL: &[&str] = &["\"sentinel\":", "the Sentinels "];

@@ -26,7 +26,7 @@ pub use ports::free_port;
 pub use process::Process;
 pub use recorder::Recorder;
 pub use redis::Redis;
-pub use sentinel::Sentinels;
+pub use sentinel::{Sentinel, Sentinels};
 pub use setup::Setup;
 pub use tls::{Certificates, TlsRedis};
 
