@@ -78,7 +78,9 @@ async fn serve(config: Config, source: Option<PathBuf>, logging: logging::Handle
     let (directory, directory_receiver) = watch::channel(Arc::new(Directory { workers: workers_wanted, ..Directory::default() }));
     let (reload, reloads) = mpsc::channel(4);
     let (listening, listening_receiver) = watch::channel(false);
+    let (access, access_receiver) = watch::channel(Arc::new(admin::Access::new(&config.admin)));
     let context = admin::Context {
+        access: access_receiver,
         metrics: metrics.clone(),
         directory: directory_receiver,
         events: events.clone(),
@@ -99,7 +101,7 @@ async fn serve(config: Config, source: Option<PathBuf>, logging: logging::Handle
         "mainstay is listening; admin on {}",
         config.admin.bind
     );
-    let mut app = App { config, source, logging, plan, capacity, events, reloads, ready: false };
+    let mut app = App { config, source, logging, plan, capacity, access, events, reloads, ready: false };
     app.run(&mut signals).await;
     app.drain(&mut signals).await;
     Ok(())
@@ -149,6 +151,7 @@ struct App {
     logging: logging::Handle,
     plan: Plan,
     capacity: Capacity,
+    access: watch::Sender<Arc<admin::Access>>,
     events: broadcast::Sender<Event>,
     reloads: mpsc::Receiver<ReloadRequest>,
     /// systemd was told so.
@@ -214,6 +217,10 @@ impl App {
             self.logging.set_level(&wanted.log.level)?;
             changes.push(format!("log.level is {}", wanted.log.level));
         }
+        if (&wanted.admin.token, &wanted.admin.tls) != (&self.config.admin.token, &self.config.admin.tls) {
+            self.access.send_replace(Arc::new(admin::Access::new(&wanted.admin)));
+            changes.push("admin: token or certificates changed".into());
+        }
         let fixed = [
             ("log.format", wanted.log.format != self.config.log.format),
             ("admin.bind", wanted.admin.bind != self.config.admin.bind),
@@ -227,7 +234,7 @@ impl App {
         }
         self.config = Config {
             log: config::Log { format: self.config.log.format, ..wanted.log },
-            admin: self.config.admin.clone(),
+            admin: config::Admin { bind: self.config.admin.bind, ..wanted.admin },
             runtime: config::Runtime { workers: self.config.runtime.workers, ..wanted.runtime },
             ..wanted
         };

@@ -19,6 +19,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Who owns the state answers a command within milliseconds. Shorter than what the command line waits, so that it is told why.
     pub answer_timeout: Duration,
+    /// An answer to a wrong token comes this late; see `access.rs`.
+    pub wrong_token_delay: Duration,
     /// A peer that takes nothing of an answer for this long is given up.
     pub write_timeout: Duration,
     /// A quiet feed says so this often: proxies close what is quiet, and a reader that vanished is noticed.
@@ -37,6 +39,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(4),
+            wrong_token_delay: Duration::from_millis(300),
             write_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             accept_pause: Duration::from_millis(100),

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -19,8 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::access::Guesses;
 use super::answer::{self, Answer};
-use super::guard::{Guard, Refused};
+use super::guard::{Asked, Denied, Guard, Refused};
 use super::place::{Lost, Place, query, switch};
 use super::{Context, Limits, api, events, health};
 use crate::route::Action;
@@ -43,6 +45,7 @@ POST /api/v1/groups/GROUP/backends/ADDRESS/STATE   maintenance, drain or ready; 
 struct Server {
     context: Context,
     guard: Guard,
+    guesses: Guesses,
     readers: Arc<Semaphore>,
     limits: Limits,
 }
@@ -57,15 +60,15 @@ pub async fn serve_within(listener: TcpListener, context: Context, limits: Limit
     // A listener knows its address. If it does not, it is treated as one that everybody reaches.
     let bound = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
     let readers = Arc::new(Semaphore::new(limits.readers));
-    let server = Arc::new(Server { context, guard: Guard::new(bound), readers, limits });
+    let server = Arc::new(Server { context, guard: Guard::new(bound), guesses: Guesses::default(), readers, limits });
     let mut connections = JoinSet::new();
     let mut failing = false;
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     failing = false;
-                    connections.spawn(converse(stream, Arc::clone(&server)));
+                    connections.spawn(converse(stream, peer, Arc::clone(&server)));
                 }
                 // The peer left before it was accepted; nothing is wrong here.
                 Err(fault) if fault.kind() == ErrorKind::ConnectionAborted => {}
@@ -83,7 +86,7 @@ pub async fn serve_within(listener: TcpListener, context: Context, limits: Limit
 }
 
 /// Answers the requests of one connection.
-async fn converse(stream: TcpStream, server: Arc<Server>) {
+async fn converse(stream: TcpStream, peer: SocketAddr, server: Arc<Server>) {
     let limits = server.limits;
     // Without it an answer to a peer that does not read would stay in its place for ever. Where the kernel refuses, it still works.
     let write_timeout_ms = limits.write_timeout.as_millis().try_into().unwrap_or(u32::MAX);
@@ -91,7 +94,7 @@ async fn converse(stream: TcpStream, server: Arc<Server>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(answer(&server, request).await) }
+        async move { Ok::<_, Infallible>(answer(&server, peer, request).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
@@ -103,12 +106,17 @@ async fn converse(stream: TcpStream, server: Arc<Server>) {
 }
 
 /// Finds the place, asks the guard, and has the place answer.
-async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
+async fn answer(server: &Server, peer: SocketAddr, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let place = Place::find(path);
-    if let Err((code, why)) = server.guard.admit(place.as_ref().ok(), &head.uri, &head.headers) {
-        return answer::error(code, &why);
+    let access = server.context.access.borrow().clone();
+    let asked = Asked { place: place.as_ref().ok(), uri: &head.uri, headers: &head.headers, certified: false };
+    match server.guard.admit(&access, asked) {
+        Ok(()) => {}
+        Err(Denied::NoToken) => return answer::unauthorized(false),
+        Err(Denied::WrongToken) => return wrong_token(server, peer).await,
+        Err(Denied::Refused((code, why))) => return answer::error(code, &why),
     }
     let place = match place {
         Ok(place) => place,
@@ -125,6 +133,15 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
         Ok(answer) => answer,
         Err((code, why)) => answer::error(code, &why),
     }
+}
+
+/// Late, so that guessing is hopeless. The log says from where, and never what.
+async fn wrong_token(server: &Server, peer: SocketAddr) -> Answer {
+    if let Some(count) = server.guesses.count(Instant::now()) {
+        tracing::warn!(%peer, count, "requests with a wrong token at the admin address; the last one from {}", peer.ip());
+    }
+    tokio::time::sleep(server.limits.wrong_token_delay).await;
+    answer::unauthorized(true)
 }
 
 async fn perform(server: &Server, place: Place, query_text: Option<&str>, body: Incoming) -> Result<Answer, Refused> {

@@ -3,6 +3,7 @@
 mod bounds;
 mod command_line;
 mod feed;
+mod token;
 mod world;
 
 use std::sync::Arc;
