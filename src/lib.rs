@@ -28,6 +28,7 @@
 //! | [`resp`] | bytes only: where frames end, what commands do, INFO texts and error replies |
 //! | [`route`] | the words that control, proxy and admin share: Route, Fence, Hint, status |
 //! | [`metrics`] | every metric, registered once |
+//! | [`tls`] | TLS to backends, Sentinels and clients; what is wrong with a certificate |
 //! | [`topology`] | pure decisions over facts and time: who is primary |
 //! | [`conversation`] | pure: what a session is in the middle of, what to replay, what may be asked again (redis mode) |
 //! | [`control`] | the IO that drives `topology`: checks, the coordinator of a group |
@@ -74,4 +75,5 @@ pub mod metrics;
 pub mod proxy;
 pub mod resp;
 pub mod route;
+pub mod tls;
 pub mod topology;
