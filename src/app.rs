@@ -78,7 +78,7 @@ async fn serve(config: Config, source: Option<PathBuf>, logging: logging::Handle
     let (directory, directory_receiver) = watch::channel(Arc::new(Directory { workers: workers_wanted, ..Directory::default() }));
     let (reload, reloads) = mpsc::channel(4);
     let (listening, listening_receiver) = watch::channel(false);
-    let (access, access_receiver) = watch::channel(Arc::new(admin::Access::new(&config.admin)));
+    let (access, access_receiver) = watch::channel(Arc::new(admin::Access::new(&config.admin).context("[admin.tls]")?));
     let context = admin::Context {
         access: access_receiver,
         metrics: metrics.clone(),
@@ -212,13 +212,15 @@ impl App {
         let source =
             self.source.as_ref().ok_or("started without a file (--listen, --backend); restart it to change something")?;
         let wanted = read_again(source.clone()).await?;
+        // What can fail comes first.
+        let access = self.access.borrow().renewed(&wanted.admin).map_err(|error| format!("[admin.tls]: {error}"))?;
         let mut changes = self.plan.apply(&self.config, &wanted).await.map_err(|error| format!("{error:#}"))?;
         if wanted.log.level != self.config.log.level {
             self.logging.set_level(&wanted.log.level)?;
             changes.push(format!("log.level is {}", wanted.log.level));
         }
         if (&wanted.admin.token, &wanted.admin.tls) != (&self.config.admin.token, &self.config.admin.tls) {
-            self.access.send_replace(Arc::new(admin::Access::new(&wanted.admin)));
+            self.access.send_replace(Arc::new(access));
             changes.push("admin: token or certificates changed".into());
         }
         let fixed = [

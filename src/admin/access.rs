@@ -13,7 +13,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
-use crate::config::Admin;
+use crate::config::{self, Admin, ServerTls};
+use crate::tls;
 
 /// Guesses are counted in the log this often.
 const SAY_EVERY: Duration = Duration::from_secs(60);
@@ -22,22 +23,36 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     token: Option<Token>,
+    tls: Option<(ServerTls, tls::Acceptor)>,
     client_certificates: bool,
 }
 
 impl Access {
-    /// As configured.
-    pub fn new(admin: &Admin) -> Self {
-        Self {
-            token: admin.token.as_ref().map(|token| Token::new(token.expose())),
-            client_certificates: admin.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()),
-        }
+    /// As configured. The error names the file that cannot be used.
+    pub fn new(admin: &Admin) -> Result<Self, tls::Error> {
+        Self::default().renewed(admin)
+    }
+
+    /// As configured now. Where `[admin.tls]` stays as it is, its connections are as good as before.
+    pub fn renewed(&self, admin: &Admin) -> Result<Self, tls::Error> {
+        let tls = match (&admin.tls, &self.tls) {
+            (None, _) => None,
+            (Some(wanted), Some((present, acceptor))) if wanted == present => Some((wanted.clone(), acceptor.clone())),
+            (Some(wanted), _) => Some((wanted.clone(), acceptor(wanted)?)),
+        };
+        let client_certificates = admin.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        Ok(Self { token: admin.token.as_ref().map(|token| Token::new(token.expose())), tls, client_certificates })
+    }
+
+    /// What connections begin with, if not with HTTP.
+    pub(super) fn tls(&self) -> Option<&tls::Acceptor> {
+        self.tls.as_ref().map(|(_, acceptor)| acceptor)
     }
 
     /// Without a configuration.
     #[cfg(test)]
     pub(super) fn of(token: Option<&str>, client_certificates: bool) -> Self {
-        Self { token: token.map(Token::new), client_certificates }
+        Self { token: token.map(Token::new), tls: None, client_certificates }
     }
 
     /// Is there a token that could be shown?
@@ -60,6 +75,17 @@ impl Access {
             (_, _) => Proof::None,
         }
     }
+}
+
+/// Clients without a certificate get in as well: health, readiness and metrics answer them.
+fn acceptor(tls: &ServerTls) -> Result<tls::Acceptor, tls::Error> {
+    let ServerTls { identity: config::Identity { certificate, key }, client_ca } = tls;
+    let identity = tls::Identity { certificates: pem(certificate), key: pem(key) };
+    tls::Acceptor::with_optional_certificates(identity, client_ca.as_ref().map(pem))
+}
+
+fn pem(read: &config::Pem) -> tls::Pem<'_> {
+    tls::Pem { path: &read.path, bytes: read.text.as_bytes() }
 }
 
 /// What a request shows of who sends it.
@@ -183,7 +209,7 @@ mod tests {
     #[test]
     fn neither_the_token_nor_its_hash_is_shown() {
         let access = Access::of(Some(TOKEN), false);
-        assert_eq!(format!("{access:?}"), "Access { token: Some(***), client_certificates: false }");
+        assert_eq!(format!("{access:?}"), "Access { token: Some(***), tls: None, client_certificates: false }");
     }
 
     #[test]

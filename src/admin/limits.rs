@@ -13,6 +13,10 @@ pub struct Limits {
     pub head_bytes: usize,
     /// A request body is a small JSON object; in bytes.
     pub body_bytes: usize,
+    /// Until a connection says something, and then for the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Between the beginnings of two TLS handshakes, on an average: each costs the thread of the checks up to some milliseconds.
+    pub handshake_pause: Duration,
     /// From the opening of the connection, or from the last answer, to the end of the head.
     pub head_timeout: Duration,
     /// From the end of the head to the end of the body.
@@ -36,6 +40,8 @@ impl Default for Limits {
             readers: 32,
             head_bytes: 16 * 1024,
             body_bytes: 64 * 1024,
+            handshake_timeout: Duration::from_secs(5),
+            handshake_pause: Duration::from_millis(10),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(4),

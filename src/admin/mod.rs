@@ -5,7 +5,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | accept, bounded in number, size and time | `server.rs`, `limits.rs` |
+//! | accept, bounded in number, size and time | `server.rs`, `connection.rs`, `limits.rs` |
 //! | which place the path names | `place.rs` |
 //! | may this request be answered at all | `guard.rs`, `access.rs` |
 //! | what is said | `health.rs`, `api.rs`, `events.rs` |
@@ -17,6 +17,7 @@
 mod access;
 mod answer;
 mod api;
+mod connection;
 mod events;
 mod guard;
 mod health;

@@ -91,6 +91,11 @@ pub(super) fn secret_file(section: &Section<'_>, key: &str, right: &str, outside
     }
 }
 
+/// The one line of a file that holds a password or a token. The error never repeats what stands in it.
+pub fn read_secret(path: &Path) -> Result<Secret, String> {
+    Ok(Secret::from_origin(read(path)?, Origin::File(path.to_path_buf())))
+}
+
 fn read(path: &Path) -> Result<String, String> {
     let text = read_file(path, limits::PASSWORD_BYTES_MAX)?;
     let line = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));

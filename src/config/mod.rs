@@ -21,6 +21,7 @@ mod validate;
 
 pub use access::{ListenerAuth, User};
 pub use address::AddressFault;
+pub use credentials::read_secret;
 pub use fault::{Fault, Faults};
 pub use keys::SECTIONS;
 pub use network::Network;

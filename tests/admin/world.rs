@@ -121,7 +121,7 @@ impl World {
 
     /// From now on everything but health, readiness and metrics needs this token, or nothing.
     pub fn token(&self, token: Option<&str>) {
-        self.access.send_replace(Arc::new(Access::new(&Admin { token: token.map(Secret::new), ..Admin::default() })));
+        self.access.send_replace(Arc::new(Access::new(&Admin { token: token.map(Secret::new), ..Admin::default() }).unwrap()));
     }
 
     pub async fn connect(&self) -> TcpStream {
