@@ -46,6 +46,7 @@
 //! | 1 nothing is primary until proved; 2 who is eligible; 3 among several | `topology/election.rs` |
 //! | 2 rivals and how they become eligible again | `topology/rivals.rs` |
 //! | 3a proof of succession | `topology/lineage.rs` |
+//! | 3b the Sentinels | what they say together in `topology/sentinel.rs`, what follows in `topology/word.rs` |
 //! | 4 when a primary is lost | `topology/loss.rs` |
 //! | what a command does, and whether it may be asked again | `resp/command/`, asked of the server in `control/asking.rs` |
 //! | 5 hints | seen in `resp/reply.rs`, `resp/command.rs` and `proxy/splice.rs`, answered in `control/suspicion.rs` |

@@ -25,6 +25,8 @@ mod sealed;
 mod session;
 mod socket;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod verifier;
 
 pub use acceptor::Acceptor;

@@ -24,6 +24,7 @@ pub mod probe;
 mod publishing;
 pub mod resolve;
 mod roster;
+mod secure;
 mod snapshot;
 mod suspicion;
 mod wire;

@@ -117,6 +117,14 @@ impl Session {
         !self.is_handshaking() && shown.is_some_and(|chain| !chain.is_empty())
     }
 
+    pub(super) fn is_resumed(&self) -> bool {
+        let kind = match &self.side {
+            Side::Client(connection) => connection.handshake_kind(),
+            Side::Server(connection) => connection.handshake_kind(),
+        };
+        kind == Some(rustls::HandshakeKind::Resumed)
+    }
+
     /// The peer has said that it says no more.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
@@ -242,7 +250,12 @@ impl Session {
         let (mut plain, mut length) = (0, 0);
         for part in bytes[..bytes.len().min(SEAL_PLAIN_MAX)].chunks(RECORD_PLAIN_MAX) {
             let into = &mut scratch.outgoing[length..];
-            length += self.with_traffic(|traffic| traffic.encrypt(part, into))?;
+            match self.with_traffic(|traffic| traffic.encrypt(part, into)) {
+                Ok(sealed) => length += sealed,
+                // What is sealed already goes out; the next call says it again.
+                Err(_) if plain > 0 => break,
+                Err(error) => return Err(error),
+            }
             plain += part.len();
             scratch.records.push(Record { end: length, plain: part.len() });
         }

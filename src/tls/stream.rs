@@ -61,7 +61,9 @@ impl Stream {
             if let Some(error) = self.session.failure() {
                 return Poll::Ready(Err(error.clone()));
             }
-            ready!(self.push(|socket, bytes| socket.poll_write(cx, bytes))).map_err(|error| Error::from_io(&error))?;
+            if let Err(error) = ready!(self.push(|socket, bytes| socket.poll_write(cx, bytes))) {
+                return Poll::Ready(Err(self.last_word().unwrap_or_else(|| Error::from_io(&error))));
+            }
             if !self.session.is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
@@ -69,6 +71,12 @@ impl Stream {
             let read = SCRATCH.with_borrow_mut(|scratch| session.open(scratch, &mut [], |into| socket.poll_read(cx, into)));
             ready!(read).map_err(|error| Error::from_io(&error))?;
         }
+    }
+
+    /// The peer takes no more: it may have said why before it closed.
+    fn last_word(&mut self) -> Option<Error> {
+        let _ = self.receive_now(&mut [0]);
+        self.session.failure().cloned()
     }
 
     /// Reads into `buffer`; 0 bytes are the end, said by the peer. An end that it did not say is an error.
@@ -213,6 +221,11 @@ impl Stream {
     /// The peer has said that it says no more.
     pub fn has_ended(&self) -> bool {
         self.session.has_ended()
+    }
+
+    /// The handshake was a short one: the two had spoken before.
+    pub fn is_resumed(&self) -> bool {
+        self.session.is_resumed()
     }
 
     /// No more will be written. The peer is told so, unless a record is on its way that was not taken whole: it must not take that for all.

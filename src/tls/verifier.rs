@@ -120,7 +120,7 @@ impl Trust {
                     ),
                 }
             }
-            C::UnknownIssuer if certificate.is_self_signed() => {
+            C::UnknownIssuer | C::Other(_) if certificate.is_self_signed() => {
                 format!("shows {subject}, which is signed by itself and not {}", self.name)
             }
             C::UnknownIssuer => {

@@ -11,6 +11,8 @@
 //! | [`loss`] | when a primary is lost |
 //! | `rivals` | who is barred, and until when |
 //! | `operator` | `mainstay elect`, maintenance |
+//! | [`sentinel`] | what the Sentinels say together |
+//! | `word` | what follows from that |
 //! | [`history`] | failovers and their timelines |
 
 pub mod doubt;
@@ -23,6 +25,8 @@ pub mod lineage;
 pub mod loss;
 mod operator;
 mod rivals;
+pub mod sentinel;
+mod word;
 
 pub use election::{Backend, Rules};
 pub use facts::{Facts, Outcome, Role};
