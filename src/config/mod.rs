@@ -13,6 +13,7 @@ mod listener;
 mod network;
 mod print;
 mod quick;
+mod replaced;
 pub mod secret;
 mod sentinel;
 mod tls;
