@@ -8,11 +8,12 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::asking::Told;
+use super::connectors::Connectors;
 use super::coordinator::{Coordinator, Inbox, rules};
 use super::journal::Journal;
 use super::probe::Pace;
+use super::resolve::Names;
 use super::roster::Roster;
-use super::secure::Secure;
 use crate::config;
 use crate::metrics::Metrics;
 use crate::route::{Departure, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Moment, Route, Vacancy};
@@ -60,7 +61,9 @@ pub fn spawn(
     let now = Moment::now();
     let mut roster = Roster::default();
     roster.configure(&config.backends);
-    let group = Group::new(rules(&config), &roster.names(), epoch, now);
+    let names = Names::new(config.resolve_interval, config.check.fast_interval);
+    // Nobody yet: the coordinator begins with finding out who belongs to it.
+    let group = Group::new(rules(&config), &[], epoch, now);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
         primary: Err(Vacancy { since: now, why: "not checked yet".into(), left: Departure::Gone }),
@@ -88,8 +91,9 @@ pub fn spawn(
         first_byte: Arc::new(FirstByte::default()),
     };
     let entry = GroupEntry { name: config.name.clone(), status, commands: command_sender, held: link.held.clone() };
+    let mut connectors = Connectors::default();
+    connectors.configure(config.tls.as_ref());
     let journal = Journal::new(&config.name, metrics.clone(), events, epoch);
-    let secure = Secure::new(config.tls.as_ref());
     let coordinator = Coordinator {
         config,
         group,
@@ -98,10 +102,9 @@ pub fn spawn(
         status: status_sender,
         probes: HashMap::new(),
         roster,
-        addresses: HashMap::new(),
+        names,
         report_sender,
         pace,
-        secure,
         endpoints: HashMap::new(),
         told: Told::default(),
         suspect: None,
@@ -111,6 +114,7 @@ pub fn spawn(
         awake: now,
         left: Departure::Gone,
         journal,
+        connectors,
     };
     let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));
     GroupHandle { link, entry, reconfigure, task }

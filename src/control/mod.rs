@@ -10,21 +10,24 @@
 //! | `suspicion` | what traffic noticed |
 //! | `wire` | a question and its answer on one connection |
 //! | `extent` | where a long answer ends |
-//! | [`resolve`] | host names |
+//! | [`resolve`] | where names lead |
+//! | `roster` | who belongs to a group, as far as names decide it |
+//! | `naming` | the coordinator's part in that |
 //! | `journal` | what is logged, counted and sent to `/api/v1/events` |
 //! | `snapshot` | what `status` shows |
 
 mod asking;
+mod connectors;
 pub mod coordinator;
 mod extent;
 mod handle;
 mod journal;
 mod login;
+mod naming;
 pub mod probe;
 mod publishing;
 pub mod resolve;
 mod roster;
-mod secure;
 mod snapshot;
 mod suspicion;
 mod wire;

@@ -11,7 +11,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::extent::Extent;
 use crate::resp::reply::{ErrorKind, error_kind};
-use crate::route::Endpoint;
+use crate::route::{Endpoint, Way};
+use crate::tls;
 use crate::topology::Outcome;
 
 /// A reply larger than this is not an INFO: Redis' whole INFO has some 6 KB, with many replicas and modules some more.
@@ -25,8 +26,8 @@ pub struct Wire {
     stream: Box<dyn Stream>,
     /// Received, not yet understood.
     buffer: bytes::BytesMut,
-    /// Where it leads.
-    pub endpoint: Endpoint,
+    /// Where it leads, and how.
+    pub way: Way,
     /// At least one question was answered on it.
     pub proven: bool,
 }
@@ -67,21 +68,21 @@ pub enum Reply {
 }
 
 impl Wire {
-    /// Connects. Has no time limit of its own: a check has one.
-    pub async fn connect(endpoint: Endpoint) -> Result<Self, Fault> {
-        let connected: io::Result<Box<dyn Stream>> = match &endpoint {
+    /// Connects, by TLS where the way says so. Has no time limit of its own: a check has one.
+    pub async fn connect(way: Way) -> Result<Self, Fault> {
+        let socket = match &way.endpoint {
             Endpoint::Tcp(address) => TcpStream::connect(address).await.and_then(|stream| {
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream) as Box<dyn Stream>)
+                Ok(tls::Socket::from(stream))
             }),
-            Endpoint::Unix(path) => {
-                UnixStream::connect(PathBuf::from(&**path)).await.map(|stream| Box::new(stream) as Box<dyn Stream>)
-            }
+            Endpoint::Unix(path) => UnixStream::connect(PathBuf::from(&**path)).await.map(tls::Socket::from),
         };
-        match connected {
-            Ok(stream) => Ok(Self { stream, buffer: bytes::BytesMut::new(), endpoint, proven: false }),
-            Err(error) => Err(connect_fault(error)),
-        }
+        let stream: Box<dyn Stream> = match (socket.map_err(connect_fault)?, &way.tls) {
+            (socket, Some(tls)) => Box::new(tls.connect(socket).await.map_err(tls_fault)?),
+            (tls::Socket::Tcp(stream), None) => Box::new(stream),
+            (tls::Socket::Unix(stream), None) => Box::new(stream),
+        };
+        Ok(Self { stream, buffer: bytes::BytesMut::new(), way, proven: false })
     }
 
     /// Sends a command and reads its reply.
@@ -147,7 +148,10 @@ impl Wire {
             b'$' => self.check_length()?,
             b'+' | b'-' => {}
             // A TLS alert record (RFC 8446, section 5.1) is how a TLS server answers plain text.
-            0x15 => return Err(Fault::Backend(Outcome::TlsMismatch)),
+            0x15 => {
+                let why = "speaks TLS, and is spoken to without; add [group.tls], or give a port without TLS";
+                return Err(Fault::Backend(Outcome::TlsMismatch(why.into())));
+            }
             _ => return Err(not_redis(self.excerpt())),
         }
         match decode(&self.buffer) {
@@ -201,7 +205,23 @@ fn connect_fault(error: io::Error) -> Fault {
     })
 }
 
+/// No connection by TLS came about, or a standing one ended in it.
+fn tls_fault(error: tls::Error) -> Fault {
+    match error {
+        tls::Error::Closed => Fault::Closed,
+        tls::Error::Broken(kind) => io_fault(kind.into()),
+        tls::Error::NotTls(_) => {
+            let why = format!("{error}; give its TLS port, or leave out [group.tls]");
+            Fault::Backend(Outcome::TlsMismatch(why))
+        }
+        error => Fault::Backend(Outcome::TlsMismatch(error.to_string())),
+    }
+}
+
 fn io_fault(error: io::Error) -> Fault {
+    if let Some(error) = tls::Error::of(&error) {
+        return tls_fault(error.clone());
+    }
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             Fault::Backend(Outcome::Silent)

@@ -23,6 +23,7 @@ const TOO_LARGE: &[u8] =
 impl Conversation {
     /// A connection to the primary of `epoch` stands; the state of the one before is replayed first.
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
+        self.look_up_identity(turn);
         self.begin(epoch, false, turn);
         self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special() || state.tracks());
         self.bare = self.oversees();
@@ -59,7 +60,7 @@ impl Conversation {
         self.bare = false;
         self.queue.rewind();
         let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
-        if !same {
+        if !same || self.writes_forbidden {
             self.reconsider();
         }
         self.emit(turn);

@@ -34,7 +34,7 @@ use super::upstream;
 use crate::conversation::Scripts;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
 use crate::resp::command::Commands;
-use crate::route::{Departure, Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route};
+use crate::route::{Departure, Epoch, GroupLink, Hint, Moment, Noticed, Route, Way};
 
 /// A place in the queue: a session that left it and comes again has another one.
 pub type Ticket = u32;
@@ -147,8 +147,8 @@ impl Lanes {
         self.link.acknowledged.notify_one();
         self.pump();
         if let (Some((policy, ids)), Ok(primary)) = (self.blocked.take(), &before.primary) {
-            let (group, endpoint, login) = (self.link.name.clone(), primary.endpoint.clone(), primary.login.clone());
-            spawn_local(Unblock { group, endpoint, login, policy, ids }.run());
+            let (group, way, login) = (self.link.name.clone(), primary.way.clone(), primary.login.clone());
+            spawn_local(Unblock { group, way, login, policy, ids }.run());
         }
     }
 
@@ -190,6 +190,8 @@ impl Lanes {
                 let ticks_max = session.policy.idle_timeout.as_millis().div_ceil(TICK.as_millis());
                 if session.is_idle(tick, u32::try_from(ticks_max).unwrap_or(u32::MAX / 2)) {
                     session.cut(CloseReason::Idle, self);
+                } else if session.is_overdue(tick) {
+                    session.cut(CloseReason::Refused, self);
                 }
             })
             .await;
@@ -252,9 +254,9 @@ impl Lanes {
     }
 
     /// Where to connect now.
-    pub fn target(&self) -> Option<(Epoch, Endpoint)> {
+    pub fn target(&self) -> Option<(Epoch, Way)> {
         let route = self.route.borrow();
-        route.primary.as_ref().ok().map(|primary| (route.epoch, primary.endpoint.clone()))
+        route.primary.as_ref().ok().map(|primary| (route.epoch, primary.way.clone()))
     }
 
     /// Is there a primary?
@@ -285,10 +287,10 @@ impl Lanes {
     }
 
     /// Connects for a session. Its place among the bounded number of connects is free again when the slot is dropped.
-    pub async fn connect(self: Rc<Self>, endpoint: Endpoint, policy: Arc<Policy>) -> io::Result<(Stream, Slot)> {
+    pub async fn connect(self: Rc<Self>, way: Way, policy: Arc<Policy>) -> io::Result<(Stream, Slot)> {
         let slot = Slot::new(self);
         let begun = Moment::now();
-        let stream = upstream::connect(&endpoint, &policy).await?;
+        let stream = upstream::connect(&way, &policy).await?;
         slot.lanes().metrics.connect_duration.observe(Moment::now().since(begun).as_secs_f64());
         Ok((stream, slot))
     }

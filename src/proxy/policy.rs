@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Mode;
+use crate::conversation::Access;
 use crate::metrics::ListenerMetrics;
 use crate::route::{ListenerEntry, Moment, Route};
 
@@ -18,6 +19,8 @@ pub struct Policy {
     pub shared_connections: bool,
     /// See [`crate::config::Listener::verify_alignment`].
     pub verify_alignment: bool,
+    /// Redis mode: what clients may say, where that is not everything.
+    pub access: Option<Access>,
     /// To a backend.
     pub connect_timeout: Duration,
     /// Without a byte in either direction.
@@ -57,7 +60,7 @@ pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Mom
 mod tests {
     use super::*;
     use crate::resp::command::Commands;
-    use crate::route::{Departure, Endpoint, Primary, Vacancy};
+    use crate::route::{Departure, Endpoint, Primary, Vacancy, Way};
 
     fn route(primary: Result<Primary, Vacancy>) -> Route {
         Route {
@@ -72,8 +75,7 @@ mod tests {
     fn primary(takes_new: bool) -> Result<Primary, Vacancy> {
         Ok(Primary {
             backend: "a".into(),
-            endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
-            tls: None,
+            way: Way { endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), tls: None },
             takes_new,
             commands: Commands::shipped(),
             login: None,

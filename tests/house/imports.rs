@@ -6,7 +6,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("metrics", &[]),
     ("resp", &[]),
-    ("tls", &[]),
+    ("tls", &["config"]),
     ("route", &["resp", "tls"]),
     ("topology", &["resp", "route"]),
     ("conversation", &["resp", "route"]),

@@ -221,7 +221,7 @@ impl Dialogue {
     /// Gets an upstream of the kind that is needed. Where the primary has just gone, the next round parks.
     fn begin(&mut self, present: &Present<'_>) -> bool {
         let lanes = present.lanes;
-        let Some((epoch, endpoint)) = lanes.target() else { return true };
+        let Some((epoch, way)) = lanes.target() else { return true };
         if self.conversation.need() == Need::Shared {
             match self.stand_at_door(present) {
                 Entry::Wait => return false,
@@ -239,7 +239,7 @@ impl Dialogue {
             self.go_live(present, epoch, stream, counted.taken(), None);
             lanes.pump();
         } else {
-            let future = Box::pin(present.lanes.clone().connect(endpoint, present.session.policy.clone()));
+            let future = Box::pin(present.lanes.clone().connect(way, present.session.policy.clone()));
             self.upstream = Upstream::Connecting(Connecting { epoch, future });
         }
         true

@@ -58,7 +58,7 @@ impl Pool {
     /// The trunk for sessions of this listener with this key, opened where there is none. None where there is no primary,
     /// where it refused such a key, and where all that there may be are held up.
     pub fn trunk(&self, lanes: &Rc<Lanes>, policy: &Arc<Policy>, key: ConnectionKey) -> Option<Rc<Trunk>> {
-        let (epoch, endpoint) = lanes.target()?;
+        let (epoch, way) = lanes.target()?;
         if self.refuses(&key) {
             return None;
         }
@@ -82,7 +82,7 @@ impl Pool {
             let quiet = living().filter(|trunk| trunk.is_idle(0)).max_by_key(|trunk| now.wrapping_sub(trunk.active.get()));
             quiet?.cut();
         }
-        let trunk = Trunk::open(lanes, policy, key, epoch, endpoint);
+        let trunk = Trunk::open(lanes, policy, key, epoch, way);
         trunks.push(trunk.clone());
         Some(trunk)
     }
