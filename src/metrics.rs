@@ -2,8 +2,10 @@
 //!
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
+mod hold;
 mod labels;
 
+pub use hold::HoldMetrics;
 pub use labels::{CloseReason, HoldOutcome, PinReason, RetryReason};
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -35,6 +37,7 @@ pub struct Metrics {
     request_duration: HistogramVec,
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
+    certificates: IntGaugeVec,
     denied: IntCounterVec,
 }
 
@@ -158,6 +161,12 @@ impl Metrics {
                 "Sessions (redis mode) that need an upstream of their own just now, by reason.",
                 ["listener", "reason"]
             ),
+            certificates: family!(
+                IntGaugeVec,
+                "mainstay_certificate_expiry_timestamp_seconds",
+                "Until when the certificates in a file are valid, in seconds since 1970.",
+                ["file"]
+            ),
             denied: family!(
                 IntCounterVec,
                 "mainstay_denied_total",
@@ -232,6 +241,12 @@ impl Metrics {
             ended: HoldOutcome::ALL.map(ended),
             connect_duration: self.upstream_connect_duration.with_label_values(&[group]),
         }
+    }
+
+    /// `mainstay_certificate_expiry_timestamp_seconds` of all files that there are.
+    pub fn certificates(&self, ends: impl Iterator<Item = (String, u64)>) {
+        self.certificates.reset();
+        ends.for_each(|(file, end)| self.certificates.with_label_values(&[file]).set(i64::try_from(end).unwrap_or(i64::MAX)));
     }
 
     /// Forgets a listener that a reload removed, once its last session has gone.
@@ -376,22 +391,5 @@ impl RedisModeMetrics {
     /// `mainstay_pinned_sessions`
     pub fn pinned(&self, reason: PinReason) -> &IntGauge {
         &self.pinned[reason as usize]
-    }
-}
-
-/// One group, data side.
-#[derive(Clone, Debug)]
-pub struct HoldMetrics {
-    /// `mainstay_held`
-    pub held: IntGauge,
-    ended: [IntCounter; HoldOutcome::ALL.len()],
-    /// `mainstay_upstream_connect_duration_seconds`
-    pub connect_duration: Histogram,
-}
-
-impl HoldMetrics {
-    /// `mainstay_held_total`
-    pub fn ended(&self, outcome: HoldOutcome) -> &IntCounter {
-        &self.ended[outcome as usize]
     }
 }
