@@ -20,8 +20,11 @@
 //!    d. at start only: the one whose id most of the backends that do not themselves say role:master carry, link up;
 //!    e. otherwise nobody. A wrong primary loses data, a refused one only waits.
 
+mod words;
+
 use std::sync::Arc;
 
+use self::words::names;
 use super::facts::{Facts, Id, Role};
 use super::health::Health;
 use super::lineage::Lineage;
@@ -381,33 +384,4 @@ impl Ballot<'_> {
     pub fn succeeds_last(&self, place: usize) -> bool {
         self.follows(place, self.last.and_then(|last| last.replid.as_ref()))
     }
-
-    pub(super) fn describe(&self, place: usize) -> String {
-        let id = self.replid(place).map_or("id unknown".into(), Id::to_string);
-        format!("{} ({id})", self.backends[place].name)
-    }
-
-    fn why_nobody(&self) -> String {
-        let reasons: Vec<String> = (0..self.backends.len())
-            .filter_map(|place| {
-                let backend = &self.backends[place];
-                let silent = || match &backend.health.last {
-                    Some((outcome, _)) => outcome.message(),
-                    None => Some("has not been checked yet".into()),
-                };
-                let says_replica =
-                    backend.health.facts().filter(|facts| facts.role == Role::Replica).map(|_| "says role:slave".to_owned());
-                let reason = match backend.health.claim() {
-                    Some(_) => self.ineligible(place)?.to_owned(),
-                    None => silent().or(says_replica)?,
-                };
-                Some(format!("{} {reason}", backend.name))
-            })
-            .collect();
-        format!("no backend is eligible: {}", reasons.join("; "))
-    }
-}
-
-fn names<'a>(backends: impl Iterator<Item = &'a Backend>) -> String {
-    backends.map(|backend| &*backend.name).collect::<Vec<_>>().join(", ")
 }
