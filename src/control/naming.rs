@@ -95,6 +95,7 @@ impl Coordinator {
             backend: backend.clone(),
             whereabouts,
             security,
+            speaks_tls: None,
             credentials: self.config.credentials.clone(),
             timeout: self.config.check.timeout,
             interval: self.config.check.interval,
