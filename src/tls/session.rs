@@ -108,6 +108,10 @@ impl Session {
         }
     }
 
+    pub(super) fn is_server(&self) -> bool {
+        matches!(self.side, Side::Server(_))
+    }
+
     pub(super) fn is_resumed(&self) -> bool {
         let kind = match &self.side {
             Side::Client(connection) => connection.handshake_kind(),
