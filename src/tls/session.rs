@@ -214,7 +214,7 @@ impl Session {
     /// Plain text is told from TLS by its first byte: a record begins with a number from 20 to 24.
     fn look_at(&mut self, received: &[u8]) {
         if self.failed.is_none() && !(20..=24).contains(&received[0]) {
-            self.failed = Some(Error::not_tls(received));
+            self.failed = Some(if self.is_server() { Error::PlainClient } else { Error::not_tls(received) });
         }
     }
 

@@ -54,7 +54,7 @@ impl Stream {
             Err(error) => {
                 // The alert that says why: once, and as far as it is taken. A client in plain is told so in plain.
                 let _ = match &error {
-                    Error::NotTls(_) if stream.session.is_server() => stream.socket.send_now(PLAIN_WORD).map_ok(|_| ()),
+                    Error::PlainClient => stream.socket.send_now(PLAIN_WORD).map_ok(|_| ()),
                     _ => stream.push(|socket, bytes| socket.send_now(bytes)),
                 };
                 Err(error)

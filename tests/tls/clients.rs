@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::harness::expected::DOWN;
+use crate::harness::expected::{DOWN, NOT_RECEIVED};
 use crate::harness::*;
 
 /// `redis-cli --tls` with these words: what it printed.
@@ -25,7 +25,10 @@ const MODES: [&str; 3] = ["mode = \"tcp\"", "mode = \"redis\"", "mode = \"redis\
 fn redis_cli_speaks_tls_to_every_mode() {
     let (certificates, redis) = (Certificates::new(), Redis::start(&[]));
     for mode in MODES {
-        let mainstay = Setup::of([&redis]).listener(&listener(&certificates, mode, "server", "")).start_on(&redis);
+        let mainstay = Setup::of([&redis])
+            .expecting(&[NOT_RECEIVED])
+            .listener(&listener(&certificates, mode, "server", ""))
+            .start_on(&redis);
         assert_eq!(redis_cli(&mainstay, &certificates, &["SET", "key", "value"]), "OK");
         assert_eq!(redis_cli(&mainstay, &certificates, &["GET", "key"]), "value");
         let mut plain = mainstay.client();
@@ -38,7 +41,8 @@ fn redis_cli_speaks_tls_to_every_mode() {
 fn a_listener_that_wants_certificates_takes_only_those_of_its_ca() {
     let (certificates, redis) = (Certificates::new(), Redis::start(&[]));
     let more = format!("client_ca_file = \"{}\"", certificates.certificate("ca"));
-    let mainstay = Setup::of([&redis]).listener(&listener(&certificates, "", "server", &more)).start_on(&redis);
+    let mainstay =
+        Setup::of([&redis]).expecting(&[NOT_RECEIVED]).listener(&listener(&certificates, "", "server", &more)).start_on(&redis);
     let shown = |name: &str| {
         let words = ["--cert", &certificates.certificate(name), "--key", &certificates.key(name), "PING"];
         redis_cli(&mainstay, &certificates, &words)
@@ -52,7 +56,8 @@ fn a_listener_that_wants_certificates_takes_only_those_of_its_ca() {
 #[test]
 fn a_reload_takes_another_certificate_and_leaves_connections_alone() {
     let (certificates, redis) = (Certificates::new(), Redis::start(&[]));
-    let mut mainstay = Setup::of([&redis]).listener(&listener(&certificates, "", "server", "")).start_on(&redis);
+    let mut mainstay =
+        Setup::of([&redis]).expecting(&[NOT_RECEIVED]).listener(&listener(&certificates, "", "server", "")).start_on(&redis);
     let mut standing = TlsClient::connect(&mainstay.listen, &certificates);
     standing.must(&["SET", "key", "value"]);
     mainstay.setup.listener = listener(&certificates, "", "elsewhere", "");
