@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -31,6 +31,8 @@ impl Workshop {
     pub fn certificates(&self) -> Result<()> {
         let (ca_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
         let mut params = CertificateParams::default();
+        // Unlike the other's, or OpenSSL takes that for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "benchmark CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = params.self_signed(&ca_key)?.pem();
         let issuer = Issuer::new(params, ca_key);
