@@ -304,7 +304,7 @@ async fn disturbed(wire: &mut Option<Wire>) {
 }
 
 /// A factor from 0.9 to 1, so that the checks of a fleet of mainstays do not fall into step, and none comes later than configured.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     // Each RandomState has keys of its own: the hash of nothing is a random number.
     let random = RandomState::new().build_hasher().finish();
     0.9 + 0.1 * (random % 1000) as f64 / 1000.0

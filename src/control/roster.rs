@@ -60,6 +60,11 @@ impl Roster {
         self.configured = backends.to_vec();
     }
 
+    /// Takes over whom the Sentinels tell of. [`Roster::settle`] makes it count.
+    pub(super) fn discover(&mut self, backends: &[BackendAddress]) {
+        self.discovered = backends.to_vec();
+    }
+
     /// The addresses whose names are to be resolved.
     pub(super) fn addresses(&self) -> impl Iterator<Item = &BackendAddress> {
         self.configured.iter().chain(&self.discovered)

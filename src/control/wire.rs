@@ -1,5 +1,7 @@
 //! One question and one answer at a time, on one connection to a backend. Only what mainstay asks for: texts and one array, bounded.
 
+mod replies;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -123,11 +125,13 @@ impl Wire {
     }
 
     async fn send(&mut self, command: &[&str]) -> Result<(), Fault> {
-        let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
         let mut request = bytes::BytesMut::new();
-        // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
-        extend_encode(&mut request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error)))?;
-        self.stream.write_all(&request).await.map_err(io_fault)
+        encode(&mut request, command)?;
+        self.send_bytes(&request).await
+    }
+
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.stream.write_all(bytes).await.map_err(io_fault)
     }
 
     async fn receive(&mut self, bytes_max: usize) -> Result<(), Fault> {
@@ -184,6 +188,12 @@ impl Wire {
         let start = &self.buffer[..self.buffer.len().min(32)];
         format!("it said \"{}\"", start.escape_ascii())
     }
+}
+
+fn encode(request: &mut bytes::BytesMut, command: &[&str]) -> Result<(), Fault> {
+    let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
+    // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
+    extend_encode(request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error))).map(|_| ())
 }
 
 fn not_redis(why: String) -> Fault {

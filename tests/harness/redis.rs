@@ -230,7 +230,8 @@ impl Redis {
         false
     }
 
-    fn password(&self) -> Option<String> {
+    /// The `requirepass` that it was started with.
+    pub fn password(&self) -> Option<String> {
         self.lines.iter().find_map(|line| line.strip_prefix("requirepass ")).map(str::to_owned)
     }
 }
