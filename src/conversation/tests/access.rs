@@ -1,5 +1,7 @@
 //! Users of mainstay's own, denied commands, and writes where there must be none.
 
+mod chances;
+
 use super::*;
 use ring::digest::{SHA256, digest};
 
