@@ -4,6 +4,7 @@
 
 mod labels;
 mod listener;
+mod sentinels;
 
 pub use labels::{ArrivalRefusal, CloseReason, HoldOutcome, PinReason, RetryReason};
 pub use listener::{ListenerMetrics, RedisModeMetrics};
@@ -37,6 +38,7 @@ pub struct Metrics {
     request_duration: HistogramVec,
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
+    sentinels: sentinels::Families,
     denied: IntCounterVec,
     arrivals_refused: IntCounterVec,
 }
@@ -161,6 +163,7 @@ impl Metrics {
                 "Sessions (redis mode) that need an upstream of their own just now, by reason.",
                 ["listener", "reason"]
             ),
+            sentinels: sentinels::Families::register(&registry),
             denied: family!(
                 IntCounterVec,
                 "mainstay_denied_total",
@@ -280,6 +283,7 @@ impl GroupMetrics {
     pub fn forget(&self) {
         let _ = self.families.group_epoch.remove_label_values(&[&self.group]);
         let _ = self.families.group_conflict.remove_label_values(&[&self.group]);
+        self.sentinels(None);
     }
 }
 

@@ -17,6 +17,7 @@ pub mod recorder;
 pub mod redis;
 pub mod sentinel;
 pub mod setup;
+pub mod tls;
 
 pub use chance::Chance;
 pub use client::{Client, Gone, Reply};
@@ -25,8 +26,9 @@ pub use ports::free_port;
 pub use process::Process;
 pub use recorder::Recorder;
 pub use redis::Redis;
-pub use sentinel::Sentinels;
+pub use sentinel::{Sentinel, Sentinels};
 pub use setup::Setup;
+pub use tls::{Certificates, TlsRedis};
 
 use std::time::{Duration, Instant};
 
