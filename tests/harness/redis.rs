@@ -42,6 +42,11 @@ impl Redis {
         Self::start_server(program, "127.0.0.1", lines)
     }
 
+    /// Another program at another address.
+    pub fn start_program_at(program: &Path, host: &'static str, lines: &[&str]) -> Self {
+        Self::start_server(program, host, lines)
+    }
+
     fn start_server(program: &Path, host: &'static str, lines: &[&str]) -> Self {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         // Between choosing a port and listening on it another process may take it: then try the next one.

@@ -8,6 +8,7 @@ mod discovery;
 mod failover;
 mod liar;
 mod lies;
+mod partition;
 mod speed;
 
 use harness::*;
