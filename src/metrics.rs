@@ -3,9 +3,11 @@
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
 mod labels;
+mod listener;
 mod sentinels;
 
-pub use labels::{CloseReason, HoldOutcome, PinReason, RetryReason};
+pub use labels::{ArrivalRefusal, CloseReason, HoldOutcome, PinReason, RetryReason};
+pub use listener::{ListenerMetrics, RedisModeMetrics};
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -38,6 +40,7 @@ pub struct Metrics {
     pinned: IntGaugeVec,
     sentinels: sentinels::Families,
     denied: IntCounterVec,
+    arrivals_refused: IntCounterVec,
 }
 
 /// From a tenth of a millisecond to ten seconds: what a check, a connect or a failover takes.
@@ -167,6 +170,12 @@ impl Metrics {
                 "What mainstay denied clients (redis mode): login = a wrong password or user, command = one that is denied on the listener.",
                 ["listener", "what"]
             ),
+            arrivals_refused: family!(
+                IntCounterVec,
+                "mainstay_arrivals_refused_total",
+                "Connections that never became sessions (allow, proxy_protocol_from, [listener.tls]), by reason.",
+                ["listener", "reason"]
+            ),
             registry,
         }
     }
@@ -207,6 +216,11 @@ impl Metrics {
             bytes_out: self.bytes.with_label_values(&[listener, "out"]),
             redis_mode: None,
         }
+    }
+
+    /// `mainstay_arrivals_refused_total` of one listener, where not everybody enters at once.
+    pub fn arrivals_refused(&self, listener: &str) -> [IntCounter; ArrivalRefusal::ALL.len()] {
+        ArrivalRefusal::ALL.map(|reason| self.arrivals_refused.with_label_values(&[listener, reason.as_str()]))
     }
 
     /// The handles of one listener in redis mode, and of its upstreams to its group. A listener in tcp mode has no such series.
@@ -324,62 +338,6 @@ impl BackendMetrics {
         for role in ROLES {
             let _ = self.families.backend_role.remove_label_values(&[labels[0], labels[1], role]);
         }
-    }
-}
-
-/// One listener, data side.
-#[derive(Clone, Debug)]
-pub struct ListenerMetrics {
-    /// `mainstay_sessions`
-    pub sessions: IntGauge,
-    /// `mainstay_sessions_accepted_total`
-    pub accepted: IntCounter,
-    closed: [IntCounter; CloseReason::ALL.len()],
-    /// `mainstay_bytes_total{direction="in"}`
-    pub bytes_in: IntCounter,
-    /// `mainstay_bytes_total{direction="out"}`
-    pub bytes_out: IntCounter,
-    /// Only where requests are followed.
-    pub redis_mode: Option<RedisModeMetrics>,
-}
-
-impl ListenerMetrics {
-    /// `mainstay_sessions_closed_total`
-    pub fn closed(&self, reason: CloseReason) -> &IntCounter {
-        &self.closed[reason as usize]
-    }
-}
-
-/// One listener in redis mode, data side.
-#[derive(Clone, Debug)]
-pub struct RedisModeMetrics {
-    /// `mainstay_requests_total`
-    pub requests: IntCounter,
-    /// `mainstay_request_duration_seconds`
-    pub request_duration: Histogram,
-    retried: [IntCounter; RetryReason::ALL.len()],
-    pinned: [IntGauge; PinReason::ALL.len()],
-    /// `mainstay_denied_total{what="login"}`
-    pub denied_logins: IntCounter,
-    /// `mainstay_denied_total{what="command"}`
-    pub denied_commands: IntCounter,
-    /// `mainstay_upstreams{kind="own"}` of the listener's group
-    pub own_upstreams: IntGauge,
-    /// `mainstay_upstreams{kind="shared"}` of the listener's group
-    pub shared_upstreams: IntGauge,
-    /// `mainstay_upstreams{kind="spare"}` of the listener's group
-    pub spare_upstreams: IntGauge,
-}
-
-impl RedisModeMetrics {
-    /// `mainstay_retries_total`
-    pub fn retried(&self, reason: RetryReason) -> &IntCounter {
-        &self.retried[reason as usize]
-    }
-
-    /// `mainstay_pinned_sessions`
-    pub fn pinned(&self, reason: PinReason) -> &IntGauge {
-        &self.pinned[reason as usize]
     }
 }
 

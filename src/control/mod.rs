@@ -24,6 +24,7 @@ mod extent;
 mod handle;
 mod journal;
 mod login;
+mod mismatch;
 mod naming;
 pub mod probe;
 mod publishing;

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::extent::Extent;
+use super::mismatch;
 use crate::resp::reply::{ErrorKind, error_kind};
 use crate::route::{Endpoint, Way};
 use crate::tls;
@@ -152,7 +153,7 @@ impl Wire {
             b'$' => self.check_length()?,
             b'+' | b'-' => {}
             // A TLS alert record (RFC 8446, section 5.1) is how a TLS server answers plain text.
-            0x15 => return Err(wants_tls()),
+            0x15 => return Err(Fault::Backend(mismatch::speaks_tls())),
             _ => return Err(not_redis(self.excerpt())),
         }
         match decode(&self.buffer) {
@@ -195,11 +196,6 @@ fn encode(request: &mut bytes::BytesMut, command: &[&str]) -> Result<(), Fault> 
     extend_encode(request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error))).map(|_| ())
 }
 
-fn wants_tls() -> Fault {
-    let why = "speaks TLS, and is spoken to without; add [group.tls], or give a port without TLS";
-    Fault::Backend(Outcome::TlsMismatch(why.into()))
-}
-
 fn not_redis(why: String) -> Fault {
     Fault::Backend(Outcome::NotRedis(why))
 }
@@ -222,10 +218,7 @@ fn tls_fault(error: tls::Error) -> Fault {
     match error {
         tls::Error::Closed => Fault::Closed,
         tls::Error::Broken(kind) => io_fault(kind.into()),
-        tls::Error::NotTls(_) => {
-            let why = format!("{error}; give its TLS port, or leave out [group.tls]");
-            Fault::Backend(Outcome::TlsMismatch(why))
-        }
+        tls::Error::NotTls(said) => Fault::Backend(mismatch::speaks_plain(Some(&said))),
         error => Fault::Backend(Outcome::TlsMismatch(error.to_string())),
     }
 }

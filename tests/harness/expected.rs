@@ -26,6 +26,8 @@ pub const SILENT: &[&str] = &[r#""outcome":"silent""#];
 pub const LOADING: &[&str] = &[r#""outcome":"loading""#];
 /// A backend runs a long script.
 pub const BUSY: &[&str] = &[r#""outcome":"busy""#];
+/// A backend and mainstay do not come together by TLS.
+pub const TLS: &[&str] = &[r#""outcome":"tls_mismatch""#];
 /// A backend refuses the password.
 pub const AUTH: &[&str] = &[r#""outcome":"auth_refused""#];
 /// Something else than Redis answers.

@@ -17,6 +17,7 @@ pub mod recorder;
 pub mod redis;
 pub mod sentinel;
 pub mod setup;
+pub mod tls;
 
 pub use chance::Chance;
 pub use client::{Client, Gone, Reply};
@@ -27,6 +28,7 @@ pub use recorder::Recorder;
 pub use redis::Redis;
 pub use sentinel::{Sentinel, Sentinels};
 pub use setup::Setup;
+pub use tls::{Certificates, TlsRedis};
 
 use std::time::{Duration, Instant};
 

@@ -112,12 +112,14 @@ impl Sentinels {
         Self::start_with(&[], count, quorum, primary, replicas, down_after_ms)
     }
 
-    /// The same with further lines of configuration; `PORT` in them is the port of each.
+    /// The same with further lines of configuration, or another `sentinel monitor`; `PORT` in them is the port of each.
     pub fn start_with(lines: &[&str], count: usize, quorum: usize, primary: &Redis, replicas: usize, down_after_ms: u64) -> Self {
         let mut watching = watching(primary, quorum, down_after_ms);
-        if lines.contains(&"sentinel resolve-hostnames yes") {
-            watching = watching.replace("jobs 127.0.0.1", "jobs localhost");
+        let (monitor, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("sentinel monitor"));
+        if let [monitor] = monitor[..] {
+            watching = watching.lines().skip(1).fold(format!("{monitor}\n"), |text, line| text + line + "\n");
         }
+        let lines = &lines[..];
         let start = |_| Sentinel::start("127.0.0.1", Path::new("redis-server"), lines, &watching);
         let sentinels = Self { all: (0..count).map(start).collect() };
         // Over TLS this client cannot ask.

@@ -63,7 +63,8 @@ fn by_name() -> Watched {
     let primary = Redis::start(&["replica-announce-ip localhost"]);
     let replica = Redis::replica_of(&primary, &["replica-announce-ip localhost"]);
     let family = vec![primary, replica];
-    let lines = ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"];
+    let monitor = format!("sentinel monitor jobs localhost {} 2", family[0].port);
+    let lines = ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes", &monitor];
     let sentinels = Sentinels::start_with(&lines, 3, 2, &family[0], 1, DOWN_AFTER_MS);
     Watched { family, sentinels }
 }

@@ -9,6 +9,7 @@ mod failover;
 mod liar;
 mod lies;
 mod partition;
+mod secured;
 mod speed;
 
 use harness::*;

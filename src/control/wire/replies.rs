@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Fault, Wire, encode, not_redis, wants_tls};
+use super::super::mismatch;
+use super::{Fault, Wire, encode, not_redis};
 use crate::control::extent::Extent;
 
 impl Wire {
@@ -33,7 +34,7 @@ impl Wire {
         loop {
             // A TLS alert record (RFC 8446, section 5.1) is how a TLS server answers plain text.
             if self.buffer.first() == Some(&0x15) {
-                return Err(wants_tls());
+                return Err(Fault::Backend(mismatch::speaks_tls()));
             }
             match extent.find(&self.buffer) {
                 Ok(Some(end)) if end > bytes_max => return Err(not_redis(format!("a reply of {end} bytes"))),
