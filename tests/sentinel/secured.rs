@@ -16,6 +16,15 @@ fn lines(certificates: &Certificates, port: &str) -> Vec<String> {
     ]
 }
 
+#[test]
+fn one_that_speaks_no_tls_is_told_from_one_that_is_silent() {
+    let (certificates, watched) = (Certificates::new(), Watched::new(1));
+    let section = section(&certificates, &watched.sentinels, "ca");
+    let mainstay = Setup::of(&watched.family).sentinel(&section).expecting(&[SENTINEL]).start_on(&watched.family[0]);
+    let said = mainstay.group()["sentinels"].to_string();
+    assert!(said.contains("does not speak TLS") && said.contains("[group.sentinel.tls]"), "{said}");
+}
+
 fn borrowed(lines: &[String]) -> Vec<&str> {
     lines.iter().map(String::as_str).collect()
 }
@@ -71,5 +80,5 @@ fn a_sentinel_with_a_certificate_of_strangers_is_not_believed_and_that_is_said()
     assert!(said(&strange).contains("certificate"), "{}", said(&strange));
     let plain = with(&sentinels.section());
     assert_eq!(states(&plain), ["silent"; 3]);
-    println!("{}\n{}", said(&strange), said(&plain));
+    assert!(said(&plain).contains("add [group.sentinel.tls]"), "{}", said(&plain));
 }
