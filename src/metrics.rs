@@ -2,10 +2,12 @@
 //!
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
+mod hold;
 mod labels;
 mod listener;
 mod sentinels;
 
+pub use hold::HoldMetrics;
 pub use labels::{ArrivalRefusal, CloseReason, HoldOutcome, PinReason, RetryReason};
 pub use listener::{ListenerMetrics, RedisModeMetrics};
 
@@ -39,6 +41,7 @@ pub struct Metrics {
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
     sentinels: sentinels::Families,
+    certificates: IntGaugeVec,
     denied: IntCounterVec,
     arrivals_refused: IntCounterVec,
 }
@@ -164,6 +167,12 @@ impl Metrics {
                 ["listener", "reason"]
             ),
             sentinels: sentinels::Families::register(&registry),
+            certificates: family!(
+                IntGaugeVec,
+                "mainstay_certificate_expiry_timestamp_seconds",
+                "Until when the certificates in a file are valid, in seconds since 1970.",
+                ["file"]
+            ),
             denied: family!(
                 IntCounterVec,
                 "mainstay_denied_total",
@@ -249,6 +258,12 @@ impl Metrics {
             ended: HoldOutcome::ALL.map(ended),
             connect_duration: self.upstream_connect_duration.with_label_values(&[group]),
         }
+    }
+
+    /// `mainstay_certificate_expiry_timestamp_seconds` of all files that there are.
+    pub fn certificates(&self, ends: impl Iterator<Item = (String, u64)>) {
+        self.certificates.reset();
+        ends.for_each(|(file, end)| self.certificates.with_label_values(&[file]).set(i64::try_from(end).unwrap_or(i64::MAX)));
     }
 
     /// Forgets a listener that a reload removed, once its last session has gone.
@@ -338,22 +353,5 @@ impl BackendMetrics {
         for role in ROLES {
             let _ = self.families.backend_role.remove_label_values(&[labels[0], labels[1], role]);
         }
-    }
-}
-
-/// One group, data side.
-#[derive(Clone, Debug)]
-pub struct HoldMetrics {
-    /// `mainstay_held`
-    pub held: IntGauge,
-    ended: [IntCounter; HoldOutcome::ALL.len()],
-    /// `mainstay_upstream_connect_duration_seconds`
-    pub connect_duration: Histogram,
-}
-
-impl HoldMetrics {
-    /// `mainstay_held_total`
-    pub fn ended(&self, outcome: HoldOutcome) -> &IntCounter {
-        &self.ended[outcome as usize]
     }
 }

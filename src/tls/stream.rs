@@ -216,6 +216,11 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
+    /// The peer has shown a certificate, and it was verified.
+    pub fn peer_is_certified(&self) -> bool {
+        self.session.peer_is_certified()
+    }
+
     /// The peer has said that it says no more.
     pub fn has_ended(&self) -> bool {
         self.session.has_ended()

@@ -16,6 +16,10 @@ pub const DESCRIPTORS: &[&str] = &["open files", "for want of a resource"];
 pub const RETURNED_EMPTY: &[&str] = &["returned empty"];
 /// A reload was refused.
 pub const REFUSED_RELOAD: &[&str] = &["reload"];
+/// A file was replaced and is not valid.
+pub const NOT_USABLE: &[&str] = &["files were replaced and cannot be used"];
+/// A certificate ends soon.
+pub const EXPIRES: &[&str] = &["the certificate in "];
 /// Sessions were cut at the end of the drain.
 pub const CUT: &[&str] = &["cut"];
 /// A backend is down: its connections break, then nobody listens.
