@@ -27,11 +27,12 @@ fn backends_may_be_left_out_and_come_and_go_while_it_runs() {
     let newcomer = Redis::replica_of(&watched.family[0], &[]);
     watched.family.push(newcomer);
     wait_until(PATIENCE, "the new replica is a backend", || backends(&mainstay) == addresses(&watched.family));
+    let known = |sentinel: &Sentinel| sentinel.ask(&["SENTINEL", "REPLICAS", "jobs"]).map_or(0, |reply| reply.items().len());
+    wait_until(PATIENCE, "all of them tell of it", || watched.sentinels.all.iter().all(|sentinel| known(sentinel) == 2));
     // A dead one is told of until the Sentinels are told to forget it.
     let mut gone = watched.family.pop().expect("three");
     gone.kill9();
-    let known = || watched.sentinels.all[0].ask(&["SENTINEL", "REPLICAS", "jobs"]).map_or(0, |reply| reply.items().len());
-    assert_eq!(known(), 2);
+    assert_eq!(backends(&mainstay).len(), 3);
     for sentinel in &watched.sentinels.all {
         assert_eq!(sentinel.ask(&["SENTINEL", "RESET", "jobs"]), Some(Reply::Int(1)));
     }
