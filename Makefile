@@ -42,7 +42,7 @@ soak: ## what clients see across 30 planned failovers and 30 crashes, and of sha
 
 # SECONDS_EACH: how long each target runs. What it finds stays in target/fuzz/found; `make test` replays tests/fuzz/corpus.
 SECONDS_EACH ?= 60
-FUZZ_TARGETS ?= requests replies info commands configuration paths haproxy addresses
+FUZZ_TARGETS ?= requests replies info commands proxy_header configuration paths haproxy addresses
 
 fuzz: ## hostile bytes for each parser (SECONDS_EACH=60)
 	@.ci/install fuzz

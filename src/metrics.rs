@@ -2,11 +2,12 @@
 //!
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
-mod hold;
 mod labels;
+mod listener;
+mod sentinels;
 
-pub use hold::HoldMetrics;
-pub use labels::{CloseReason, HoldOutcome, PinReason, RetryReason};
+pub use labels::{ArrivalRefusal, CloseReason, HoldOutcome, PinReason, RetryReason};
+pub use listener::{ListenerMetrics, RedisModeMetrics};
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -38,7 +39,9 @@ pub struct Metrics {
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
     certificates: IntGaugeVec,
+    sentinels: sentinels::Families,
     denied: IntCounterVec,
+    arrivals_refused: IntCounterVec,
 }
 
 /// From a tenth of a millisecond to ten seconds: what a check, a connect or a failover takes.
@@ -161,6 +164,7 @@ impl Metrics {
                 "Sessions (redis mode) that need an upstream of their own just now, by reason.",
                 ["listener", "reason"]
             ),
+            sentinels: sentinels::Families::register(&registry),
             certificates: family!(
                 IntGaugeVec,
                 "mainstay_certificate_expiry_timestamp_seconds",
@@ -172,6 +176,12 @@ impl Metrics {
                 "mainstay_denied_total",
                 "What mainstay denied clients (redis mode): login = a wrong password or user, command = one that is denied on the listener.",
                 ["listener", "what"]
+            ),
+            arrivals_refused: family!(
+                IntCounterVec,
+                "mainstay_arrivals_refused_total",
+                "Connections that never became sessions (allow, proxy_protocol_from, [listener.tls]), by reason.",
+                ["listener", "reason"]
             ),
             registry,
         }
@@ -213,6 +223,11 @@ impl Metrics {
             bytes_out: self.bytes.with_label_values(&[listener, "out"]),
             redis_mode: None,
         }
+    }
+
+    /// `mainstay_arrivals_refused_total` of one listener, where not everybody enters at once.
+    pub fn arrivals_refused(&self, listener: &str) -> [IntCounter; ArrivalRefusal::ALL.len()] {
+        ArrivalRefusal::ALL.map(|reason| self.arrivals_refused.with_label_values(&[listener, reason.as_str()]))
     }
 
     /// The handles of one listener in redis mode, and of its upstreams to its group. A listener in tcp mode has no such series.
@@ -281,6 +296,7 @@ impl GroupMetrics {
     pub fn forget(&self) {
         let _ = self.families.group_epoch.remove_label_values(&[&self.group]);
         let _ = self.families.group_conflict.remove_label_values(&[&self.group]);
+        self.sentinels(None);
     }
 }
 
@@ -338,58 +354,19 @@ impl BackendMetrics {
     }
 }
 
-/// One listener, data side.
+/// One group, data side.
 #[derive(Clone, Debug)]
-pub struct ListenerMetrics {
-    /// `mainstay_sessions`
-    pub sessions: IntGauge,
-    /// `mainstay_sessions_accepted_total`
-    pub accepted: IntCounter,
-    closed: [IntCounter; CloseReason::ALL.len()],
-    /// `mainstay_bytes_total{direction="in"}`
-    pub bytes_in: IntCounter,
-    /// `mainstay_bytes_total{direction="out"}`
-    pub bytes_out: IntCounter,
-    /// Only where requests are followed.
-    pub redis_mode: Option<RedisModeMetrics>,
+pub struct HoldMetrics {
+    /// `mainstay_held`
+    pub held: IntGauge,
+    ended: [IntCounter; HoldOutcome::ALL.len()],
+    /// `mainstay_upstream_connect_duration_seconds`
+    pub connect_duration: Histogram,
 }
 
-impl ListenerMetrics {
-    /// `mainstay_sessions_closed_total`
-    pub fn closed(&self, reason: CloseReason) -> &IntCounter {
-        &self.closed[reason as usize]
-    }
-}
-
-/// One listener in redis mode, data side.
-#[derive(Clone, Debug)]
-pub struct RedisModeMetrics {
-    /// `mainstay_requests_total`
-    pub requests: IntCounter,
-    /// `mainstay_request_duration_seconds`
-    pub request_duration: Histogram,
-    retried: [IntCounter; RetryReason::ALL.len()],
-    pinned: [IntGauge; PinReason::ALL.len()],
-    /// `mainstay_denied_total{what="login"}`
-    pub denied_logins: IntCounter,
-    /// `mainstay_denied_total{what="command"}`
-    pub denied_commands: IntCounter,
-    /// `mainstay_upstreams{kind="own"}` of the listener's group
-    pub own_upstreams: IntGauge,
-    /// `mainstay_upstreams{kind="shared"}` of the listener's group
-    pub shared_upstreams: IntGauge,
-    /// `mainstay_upstreams{kind="spare"}` of the listener's group
-    pub spare_upstreams: IntGauge,
-}
-
-impl RedisModeMetrics {
-    /// `mainstay_retries_total`
-    pub fn retried(&self, reason: RetryReason) -> &IntCounter {
-        &self.retried[reason as usize]
-    }
-
-    /// `mainstay_pinned_sessions`
-    pub fn pinned(&self, reason: PinReason) -> &IntGauge {
-        &self.pinned[reason as usize]
+impl HoldMetrics {
+    /// `mainstay_held_total`
+    pub fn ended(&self, outcome: HoldOutcome) -> &IntCounter {
+        &self.ended[outcome as usize]
     }
 }

@@ -28,6 +28,11 @@ fn kept_replies_still_end_where_they_end() {
 }
 
 #[test]
+fn kept_proxy_headers_are_still_read_as_a_second_reader_reads_them() {
+    replay("proxy_header", checks::proxy_header::check);
+}
+
+#[test]
 fn kept_info_texts_are_still_read_line_by_line() {
     replay("info", checks::info::check);
 }

@@ -1,5 +1,7 @@
 //! A status as text, for somebody who was woken up: the first line says whether anything needs them, `!!` marks what does.
 
+mod sentinels;
+
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
@@ -64,6 +66,7 @@ fn concerns(status: &Status) -> Vec<String> {
             }
         }
     }
+    concerns.extend(status.groups.iter().flat_map(sentinels::concerns));
     for listener in status.listeners.iter().filter(|listener| listener.sessions >= listener.max_connections) {
         concerns.push(format!("FULL: listener {} has its {} sessions", listener.name, listener.max_connections));
     }
@@ -87,6 +90,7 @@ fn render_group(page: &mut String, group: &GroupStatus, now: SystemTime) {
     page.push('\n');
     let heads = ["BACKEND", "STATE", "SAYS", "BEHIND", "LAST CHECK", "MESSAGE"];
     columns(page, &heads, group.backends.iter().map(backend_cells).collect());
+    sentinels::render(page, group);
     if group.failovers.is_empty() {
         return;
     }

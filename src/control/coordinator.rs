@@ -21,6 +21,7 @@ use super::naming::Watched;
 use super::probe::{News, Pace, Report};
 use super::resolve::Names;
 use super::roster::Roster;
+use super::sentinel::{News as SentinelNews, Sentinels};
 use crate::config;
 use crate::route::{Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Refusal, Route};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
@@ -32,6 +33,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What comes in.
 pub(super) struct Inbox {
     pub(super) reports: mpsc::Receiver<Report>,
+    pub(super) news: mpsc::Receiver<SentinelNews>,
     pub(super) hints: mpsc::Receiver<Hint>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) changes: mpsc::Receiver<config::Group>,
@@ -68,6 +70,7 @@ pub(super) struct Coordinator {
     pub(super) awake: Moment,
     /// How the last primary left.
     pub(super) left: Departure,
+    pub(super) sentinels: Sentinels,
     pub(super) journal: Journal,
     pub(super) connectors: Connectors,
 }
@@ -84,6 +87,7 @@ impl Drop for AbortOnDrop {
 impl Coordinator {
     /// Until its task is aborted.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
+        self.configure_sentinels();
         self.settle(Moment::now());
         let named = self.names.told();
         loop {
@@ -91,6 +95,7 @@ impl Coordinator {
             let acknowledged = self.link.acknowledged.clone();
             enum Woken {
                 Report(Report),
+                Sentinel(SentinelNews),
                 Hint(Hint),
                 Command(Command),
                 Change(Box<config::Group>),
@@ -99,6 +104,7 @@ impl Coordinator {
             }
             let woken = tokio::select! {
                 Some(report) = inbox.reports.recv() => Woken::Report(report),
+                Some(news) = inbox.news.recv() => Woken::Sentinel(news),
                 Some(hint) = inbox.hints.recv() => Woken::Hint(hint),
                 Some(command) = inbox.commands.recv() => Woken::Command(command),
                 Some(change) = inbox.changes.recv() => Woken::Change(Box::new(change)),
@@ -110,6 +116,7 @@ impl Coordinator {
             self.notice_stall(now);
             match woken {
                 Woken::Report(report) => self.report(report, now),
+                Woken::Sentinel(news) => self.heard_sentinel(news, now),
                 Woken::Hint(hint) => self.hint(&hint, now),
                 Woken::Command(command) => self.command(command, now),
                 Woken::Change(change) => self.change(*change, now),
@@ -141,6 +148,7 @@ impl Coordinator {
         if stood > VOUCH_FOR {
             self.journal.stalled(stood);
             self.group.stalled(now);
+            self.sentinels.stalled(now);
             self.order_round(now);
         }
     }
@@ -253,6 +261,7 @@ impl Coordinator {
             self.connectors.configure(config.tls.as_ref());
         }
         self.config = config;
+        self.configure_sentinels();
         if asked_differently {
             self.probes.clear();
         }
@@ -261,6 +270,7 @@ impl Coordinator {
 
     /// Carries out every step that is due.
     fn carry_out(&mut self, now: Moment) {
+        self.weigh_sentinels(now);
         while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
             match &step {
                 Step::Withdraw { epoch, cause, .. } => {

@@ -14,6 +14,7 @@ use super::journal::Journal;
 use super::probe::Pace;
 use super::resolve::Names;
 use super::roster::Roster;
+use super::sentinel::Sentinels;
 use crate::config;
 use crate::metrics::Metrics;
 use crate::route::{Departure, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Moment, Route, Vacancy};
@@ -64,6 +65,7 @@ pub fn spawn(
     let names = Names::new(config.resolve_interval, config.check.fast_interval);
     // Nobody yet: the coordinator begins with finding out who belongs to it.
     let group = Group::new(rules(&config), &[], epoch, now);
+    let (news_sender, news) = mpsc::channel(INBOX);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
         primary: Err(Vacancy { since: now, why: "not checked yet".into(), left: Departure::Gone }),
@@ -113,9 +115,10 @@ pub fn spawn(
         round_asked: now,
         awake: now,
         left: Departure::Gone,
+        sentinels: Sentinels::new(news_sender),
         journal,
         connectors,
     };
-    let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));
+    let task = tokio::spawn(coordinator.run(Inbox { reports, news, hints, commands, changes }));
     GroupHandle { link, entry, reconfigure, task }
 }

@@ -222,6 +222,35 @@ impl Journal {
         }
     }
 
+    /// Something is wrong with one Sentinel.
+    pub fn sentinel_warns(&self, sentinel: &str, state: &str, message: &str) {
+        warn!(group = %self.group, sentinel, state, epoch = self.epoch, "Sentinel {sentinel} {message}");
+        self.event("sentinel", None, format!("Sentinel {sentinel} {message}"));
+    }
+
+    /// And now it is not any more.
+    pub fn sentinel_informs(&self, sentinel: &str, message: &str) {
+        info!(group = %self.group, sentinel, epoch = self.epoch, "Sentinel {sentinel} {message}");
+        self.event("sentinel", None, format!("Sentinel {sentinel} {message}"));
+    }
+
+    /// Something is wrong with what the Sentinels say together.
+    pub fn sentinels_warn(&self, message: &str) {
+        warn!(group = %self.group, epoch = self.epoch, "{message}");
+        self.event("sentinels", None, message.into());
+    }
+
+    /// And now it is not any more.
+    pub fn sentinels_inform(&self, message: &str) {
+        info!(group = %self.group, epoch = self.epoch, "{message}");
+        self.event("sentinels", None, message.into());
+    }
+
+    /// How each Sentinel stands, and whether they agree with the election; absent where there are none.
+    pub fn measure_sentinels(&self, sentinels: Option<(&[&str], bool)>) {
+        self.group_metrics.sentinels(sentinels);
+    }
+
     /// An operator asked for something.
     pub fn command(&self, action: &Action, result: &Result<String, Refusal>) {
         let (group, epoch) = (&self.group, self.epoch);

@@ -7,6 +7,7 @@
 //! | [`probe`] | one task a backend that asks for the facts |
 //! | `asking` | what a backend's commands do |
 //! | `login` | AUTH |
+//! | `sentinel` | what Sentinels are asked and say |
 //! | `suspicion` | what traffic noticed |
 //! | `wire` | a question and its answer on one connection |
 //! | `extent` | where a long answer ends |
@@ -23,11 +24,13 @@ pub mod extent;
 mod handle;
 mod journal;
 mod login;
+mod mismatch;
 mod naming;
 pub mod probe;
 mod publishing;
 pub mod resolve;
 mod roster;
+mod sentinel;
 mod snapshot;
 mod suspicion;
 mod wire;

@@ -95,6 +95,7 @@ impl Coordinator {
             backend: backend.clone(),
             whereabouts,
             security,
+            speaks_tls: None,
             credentials: self.config.credentials.clone(),
             timeout: self.config.check.timeout,
             interval: self.config.check.interval,
@@ -124,6 +125,7 @@ impl Coordinator {
         self.probes.remove(new);
         self.told.rename(old, new);
         self.connectors.forget(old);
+        self.connectors.forget(new);
         self.journal.rename(old, new);
         let endpoint = self.endpoints.remove(old)?;
         self.endpoints.entry(new.clone()).or_insert(endpoint.clone());

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::asking::{Asking, Question};
 use super::connectors::Security;
 use super::login::log_in;
+use super::mismatch;
 use super::wire::{Fault, Reply, Wire, outcome_of_error};
 use crate::config::Credentials;
 use crate::resp::command::Commands;
@@ -81,6 +82,8 @@ pub struct Probe {
     pub whereabouts: watch::Receiver<Whereabouts>,
     /// Plain, by TLS, or why it cannot be asked at all.
     pub security: Security,
+    /// No TLS is configured. Does it speak it all the same? Not known before a connection was closed without a word.
+    pub speaks_tls: Option<bool>,
     /// Who mainstay is there.
     pub credentials: Option<Credentials>,
     /// Of one check, connecting included.
@@ -115,6 +118,7 @@ impl Probe {
             let endpoint = wire.as_ref().map(|wire| wire.way.endpoint.clone()).or(tried);
             let took = begun.elapsed();
             if let Ok(Outcome::Facts(facts)) = &result {
+                self.speaks_tls = None;
                 asking.heard(facts, anew, begun);
             }
             let (news, silent) = match result {
@@ -227,13 +231,22 @@ impl Probe {
         let mut fault = None;
         for endpoint in endpoints {
             *tried = Some(endpoint.clone());
-            let connected = timeout(share, Wire::connect(Way { endpoint, tls: tls.clone() })).await;
+            let connecting = async {
+                tokio::select! {
+                    connected = Wire::connect(Way { endpoint: endpoint.clone(), tls: tls.clone() }) => connected,
+                    fault = mismatch::turns_out_plain(&endpoint, share / 2), if tls.is_some() => Err(fault),
+                }
+            };
+            let connected = timeout(share, connecting).await;
             match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
-                    if let Some(refusal) = log_in(&mut wire, self.credentials.as_ref()).await? {
-                        return Ok(refusal);
-                    }
-                    let outcome = ask_info(&mut wire, old_style).await?;
+                    let outcome = match self.ask_new(&mut wire, old_style).await {
+                        Err(Fault::Closed) if tls.is_none() => return self.closed_in_plain(&wire.way.endpoint).await,
+                        result => match result? {
+                            Ok(outcome) => outcome,
+                            Err(refusal) => return Ok(refusal),
+                        },
+                    };
                     if !matches!(outcome, Outcome::AuthRefused(_) | Outcome::MaxClients | Outcome::ProtectedMode) {
                         *slot = Some(wire);
                     }
@@ -244,6 +257,26 @@ impl Probe {
         }
         // A resolver's answer is never empty.
         Err(fault.unwrap_or(Fault::Backend(Outcome::Refused)))
+    }
+}
+
+impl Probe {
+    /// The inner error: it does not let mainstay in.
+    async fn ask_new(&self, wire: &mut Wire, old_style: &mut bool) -> Result<Result<Outcome, Outcome>, Fault> {
+        match log_in(wire, self.credentials.as_ref()).await? {
+            Some(refusal) => Ok(Err(refusal)),
+            None => ask_info(wire, old_style).await.map(Ok),
+        }
+    }
+
+    /// A new connection was closed without a word, and no TLS is configured. Should it be? Asked once, until a check succeeds.
+    async fn closed_in_plain(&mut self, endpoint: &Endpoint) -> Result<Outcome, Fault> {
+        let speaks_tls = match self.speaks_tls {
+            Some(known) => known,
+            None => mismatch::does_tls(endpoint).await,
+        };
+        self.speaks_tls = Some(speaks_tls);
+        if speaks_tls { Ok(mismatch::speaks_tls()) } else { Err(Fault::Closed) }
     }
 }
 
@@ -271,7 +304,7 @@ async fn disturbed(wire: &mut Option<Wire>) {
 }
 
 /// A factor from 0.9 to 1, so that the checks of a fleet of mainstays do not fall into step, and none comes later than configured.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     // Each RandomState has keys of its own: the hash of nothing is a random number.
     let random = RandomState::new().build_hasher().finish();
     0.9 + 0.1 * (random % 1000) as f64 / 1000.0

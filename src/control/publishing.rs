@@ -58,8 +58,11 @@ impl Coordinator {
 
     pub(super) fn show(&mut self, now: Moment) {
         self.journal.watch(&self.group);
+        self.sentinels.watch(&self.group, &self.journal, now);
         let mut status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
         self.annotate(&mut status);
+        status.first_round_done = self.first_round_done();
+        (status.sentinel, status.sentinels) = (self.sentinels.word(&self.group), self.sentinels.statuses());
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
     }

@@ -60,6 +60,11 @@ impl Roster {
         self.configured = backends.to_vec();
     }
 
+    /// Takes over whom the Sentinels tell of. [`Roster::settle`] makes it count.
+    pub(super) fn discover(&mut self, backends: &[BackendAddress]) {
+        self.discovered = backends.to_vec();
+    }
+
     /// The addresses whose names are to be resolved.
     pub(super) fn addresses(&self) -> impl Iterator<Item = &BackendAddress> {
         self.configured.iter().chain(&self.discovered)
@@ -150,7 +155,8 @@ impl Member {
     /// The name that its certificate has to have, where it speaks TLS: the one that led to it, or its address. A unix socket has none.
     pub(super) fn server_name(&self) -> &str {
         match (&self.host, &self.origin) {
-            (Some(host), _) => host,
+            // Written with the dot that keeps the resolver from appending a domain; no certificate has it.
+            (Some(host), _) => host.trim_end_matches('.'),
             (None, BackendAddress::Tcp { host, .. }) => host,
             (None, BackendAddress::Service(service)) => service,
             (None, BackendAddress::Unix(_)) => "",

@@ -40,6 +40,9 @@ pub fn of(name: &str, group: &Group, endpoints: &HashMap<Arc<str>, Endpoint>, no
         backends: backends.collect(),
         failovers: group.history().iter().map(record).collect(),
         rivals,
+        // The coordinator knows them.
+        sentinel: None,
+        sentinels: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! One question and one answer at a time, on one connection to a backend. Only what mainstay asks for: texts and one array, bounded.
 
+mod replies;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -10,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::extent::Extent;
+use super::mismatch;
 use crate::resp::reply::{ErrorKind, error_kind};
 use crate::route::{Endpoint, Way};
 use crate::tls;
@@ -122,11 +125,13 @@ impl Wire {
     }
 
     async fn send(&mut self, command: &[&str]) -> Result<(), Fault> {
-        let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
         let mut request = bytes::BytesMut::new();
-        // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
-        extend_encode(&mut request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error)))?;
-        self.stream.write_all(&request).await.map_err(io_fault)
+        encode(&mut request, command)?;
+        self.send_bytes(&request).await
+    }
+
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.stream.write_all(bytes).await.map_err(io_fault)
     }
 
     async fn receive(&mut self, bytes_max: usize) -> Result<(), Fault> {
@@ -148,10 +153,7 @@ impl Wire {
             b'$' => self.check_length()?,
             b'+' | b'-' => {}
             // A TLS alert record (RFC 8446, section 5.1) is how a TLS server answers plain text.
-            0x15 => {
-                let why = "speaks TLS, and is spoken to without; add [group.tls], or give a port without TLS";
-                return Err(Fault::Backend(Outcome::TlsMismatch(why.into())));
-            }
+            0x15 => return Err(Fault::Backend(mismatch::speaks_tls())),
             _ => return Err(not_redis(self.excerpt())),
         }
         match decode(&self.buffer) {
@@ -188,6 +190,12 @@ impl Wire {
     }
 }
 
+fn encode(request: &mut bytes::BytesMut, command: &[&str]) -> Result<(), Fault> {
+    let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
+    // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
+    extend_encode(request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error))).map(|_| ())
+}
+
 fn not_redis(why: String) -> Fault {
     Fault::Backend(Outcome::NotRedis(why))
 }
@@ -210,10 +218,7 @@ fn tls_fault(error: tls::Error) -> Fault {
     match error {
         tls::Error::Closed => Fault::Closed,
         tls::Error::Broken(kind) => io_fault(kind.into()),
-        tls::Error::NotTls(_) => {
-            let why = format!("{error}; give its TLS port, or leave out [group.tls]");
-            Fault::Backend(Outcome::TlsMismatch(why))
-        }
+        tls::Error::NotTls(said) => Fault::Backend(mismatch::speaks_plain(Some(&said))),
         error => Fault::Backend(Outcome::TlsMismatch(error.to_string())),
     }
 }

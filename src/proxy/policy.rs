@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::entrance::Entrance;
 use crate::config::Mode;
 use crate::conversation::Access;
 use crate::metrics::ListenerMetrics;
@@ -19,6 +20,8 @@ pub struct Policy {
     pub shared_connections: bool,
     /// See [`crate::config::Listener::verify_alignment`].
     pub verify_alignment: bool,
+    /// What stands before it; None where everybody enters at once.
+    pub entrance: Option<Entrance>,
     /// Redis mode: what clients may say, where that is not everything.
     pub access: Option<Access>,
     /// To a backend.

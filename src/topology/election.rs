@@ -188,8 +188,7 @@ pub fn by_facts(ballot: &Ballot<'_>) -> Verdict {
         return Verdict::Nobody(Empty::Unproved, format!("waiting for the first check of {waiting}"));
     }
     // Rule 2.
-    let mut eligible: Vec<usize> = (0..ballot.backends.len()).filter(|place| ballot.ineligible(*place).is_none()).collect();
-    eligible.retain(|place| !ballot.has_better_name(*place));
+    let eligible: Vec<usize> = (0..ballot.backends.len()).filter(|place| ballot.is_candidate(*place)).collect();
     // Rule 3.
     match eligible[..] {
         [] => Verdict::Nobody(Empty::Nobody, ballot.why_nobody()),
@@ -284,32 +283,13 @@ impl Ballot<'_> {
         if self.proves_itself(place) {
             return None;
         }
-        let against = |other| !self.same_process(other, place) && self.counts_against(other);
-        if self.is_restart(backend, facts) && self.claimants().any(|other| other != place && against(other)) {
+        if self.is_restart(backend, facts) && self.claimants().any(|other| self.counts_against(other, place)) {
             return Some("was restarted and another backend says role:master too");
         }
         if backend.bar == Some(Bar::Rival) {
             return Some("said role:master beside a living primary, without proof that it succeeds it");
         }
         (backend.health.master_running < self.rules.rise).then_some(YOUNG)
-    }
-
-    /// Two names of one process are one candidate: the present primary's name counts, or else the first.
-    fn has_better_name(&self, place: usize) -> bool {
-        let better = |other: usize| self.present == Some(other) || (self.present != Some(place) && other < place);
-        (0..self.backends.len())
-            .any(|other| other != place && better(other) && self.same_process(other, place) && self.ineligible(other).is_none())
-    }
-
-    fn same_process(&self, one: usize, other: usize) -> bool {
-        let process = |place: usize| self.backends[place].health.claim().and_then(|facts| facts.run_id.as_ref());
-        process(one).is_some() && process(one) == process(other)
-    }
-
-    /// Its claim is to be heard: an operator has not decided against it.
-    fn counts_against(&self, place: usize) -> bool {
-        let backend = &self.backends[place];
-        backend.bar != Some(Bar::Overruled) && backend.admin != AdminState::Maintenance && !backend.leaving
     }
 
     /// Those that only lack answers: until they have them, who happens to be heard more often must not win.

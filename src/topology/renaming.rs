@@ -6,8 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::election::{Backend, Bar};
+use super::election::{Backend, Ballot, Bar};
 use super::group::{Group, Seat};
+use super::sentinel::{Named, Word};
 use crate::route::AdminState;
 
 /// Backends that left and are remembered.
@@ -62,6 +63,11 @@ impl Group {
         if let Some(chosen) = self.chosen.as_mut().filter(|chosen| ***chosen == *old) {
             *chosen = new.clone();
         }
+        if let Word::Names(Named { backend: Some(named), .. }) = &mut self.word
+            && **named == *old
+        {
+            *named = new.clone();
+        }
         if let Some(place) = self.place(old) {
             let backend = &mut self.backends[place];
             backend.name = new.clone();
@@ -82,6 +88,22 @@ impl Group {
         };
         let heir = self.backends.iter().find(same)?;
         Some((primary.name.clone(), heir.name.clone()))
+    }
+}
+
+impl Ballot<'_> {
+    /// Eligible, and no other name of a process that stands already: two names of one process are one candidate, the present primary's
+    /// or else the first.
+    pub(super) fn is_candidate(&self, place: usize) -> bool {
+        let goes_before = |other: usize| self.present == Some(other) || (self.present != Some(place) && other < place);
+        let same = |other: usize| other != place && self.same_process(other, place) && self.ineligible(other).is_none();
+        self.ineligible(place).is_none() && !(0..self.backends.len()).any(|other| goes_before(other) && same(other))
+    }
+
+    /// Both say role:master, and are one process.
+    pub(super) fn same_process(&self, one: usize, other: usize) -> bool {
+        let process = |place: usize| self.backends[place].health.claim().and_then(|facts| facts.run_id.as_ref());
+        process(one).is_some() && process(one) == process(other)
     }
 }
 

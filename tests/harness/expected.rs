@@ -30,7 +30,11 @@ pub const SILENT: &[&str] = &[r#""outcome":"silent""#];
 pub const LOADING: &[&str] = &[r#""outcome":"loading""#];
 /// A backend runs a long script.
 pub const BUSY: &[&str] = &[r#""outcome":"busy""#];
+/// A backend and mainstay do not come together by TLS.
+pub const TLS: &[&str] = &[r#""outcome":"tls_mismatch""#];
 /// A backend refuses the password.
 pub const AUTH: &[&str] = &[r#""outcome":"auth_refused""#];
 /// Something else than Redis answers.
 pub const NOT_REDIS: &[&str] = &[r#""outcome":"not_redis""#];
+/// Something is wrong with a Sentinel, or with what they say together.
+pub const SENTINEL: &[&str] = &["\"sentinel\":", "the Sentinels "];

@@ -19,6 +19,7 @@ pub mod redis;
 pub mod secure;
 pub mod sentinel;
 pub mod setup;
+pub mod tls;
 
 pub use certificates::{Authority, DAY};
 pub use chance::Chance;
@@ -29,8 +30,9 @@ pub use ports::free_port;
 pub use process::Process;
 pub use recorder::Recorder;
 pub use redis::Redis;
-pub use sentinel::Sentinels;
+pub use sentinel::{Sentinel, Sentinels};
 pub use setup::Setup;
+pub use tls::{Certificates, TlsRedis};
 
 use std::time::{Duration, Instant};
 

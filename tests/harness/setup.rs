@@ -22,6 +22,8 @@ pub struct Setup {
     pub check: String,
     /// Lines of `[group.hold]`.
     pub hold: String,
+    /// Lines of `[group.sentinel]`, and what follows it; the section is left out while this is empty.
+    pub sentinel: String,
     /// Lines of `[[listener]]`.
     pub listener: String,
     /// Further groups and listeners, as TOML.
@@ -51,6 +53,7 @@ impl Setup {
             group: String::new(),
             check: String::new(),
             hold: String::new(),
+            sentinel: String::new(),
             listener: String::new(),
             more: String::new(),
             wrapper: Vec::new(),
@@ -92,6 +95,12 @@ impl Setup {
     /// Lines of `[group.hold]`.
     pub fn hold(mut self, lines: &str) -> Self {
         self.hold = lines.into();
+        self
+    }
+
+    /// Lines of `[group.sentinel]`.
+    pub fn sentinel(mut self, lines: &str) -> Self {
+        self.sentinel = lines.into();
         self
     }
 
@@ -143,11 +152,13 @@ impl Setup {
     pub fn toml(&self, admin: &str, bind: &str) -> String {
         let backends: Vec<String> = self.backends.iter().map(|backend| format!("{backend:?}")).collect();
         let Self { admin: lines, runtime, group, check, hold, listener, more, .. } = self;
+        let sentinel = if self.sentinel.is_empty() { String::new() } else { format!("[group.sentinel]\n{}\n", self.sentinel) };
+        // Left out where the Sentinels know them.
+        let backends = if backends.is_empty() { String::new() } else { format!("backends = [{}]", backends.join(", ")) };
         format!(
             "[log]\nformat = \"json\"\n\n[admin]\nbind = \"{admin}\"\n{lines}\n\n[runtime]\n{runtime}\n\n\
-             [[group]]\nname = \"jobs\"\nbackends = [{}]\n{group}\n[group.check]\n{check}\n[group.hold]\n{hold}\n\n\
-             [[listener]]\nname = \"sidekiq\"\nbind = \"{bind}\"\ngroup = \"jobs\"\n{listener}\n{more}\n",
-            backends.join(", ")
+             [[group]]\nname = \"jobs\"\n{backends}\n{group}\n[group.check]\n{check}\n[group.hold]\n{hold}\n\n{sentinel}\
+             [[listener]]\nname = \"sidekiq\"\nbind = \"{bind}\"\ngroup = \"jobs\"\n{listener}\n{more}\n"
         )
     }
 }

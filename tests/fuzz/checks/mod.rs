@@ -6,6 +6,7 @@ pub mod configuration;
 pub mod haproxy;
 pub mod info;
 pub mod paths;
+pub mod proxy_header;
 pub mod replies;
 pub mod requests;
 
