@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::asking::Told;
 use super::journal::Journal;
 use super::probe::{News, Pace, Probe, Report};
+use super::readers::Readers;
 use super::resolve::Resolver;
 use super::roster::Roster;
 use crate::config;
@@ -65,6 +66,10 @@ pub(super) struct Coordinator {
     pub(super) awake: Moment,
     /// How the last primary left.
     pub(super) left: Departure,
+    /// Who may be read.
+    pub(super) readers: Readers,
+    /// When the last check of each backend began that told facts.
+    pub(super) began: HashMap<Arc<str>, Moment>,
     pub(super) journal: Journal,
 }
 
@@ -109,10 +114,8 @@ impl Coordinator {
                 Woken::Time => self.group.refresh(now),
             }
             self.carry_out(now);
-            if self.group.primary().is_none() {
-                // Who waits is told why, as it stands now.
-                self.publish();
-            }
+            // Who waits is told why, as it stands now; who reads, where.
+            self.publish();
             self.order_due_round(now);
             self.set_pace(now);
             self.vouch(now);
@@ -174,6 +177,7 @@ impl Coordinator {
                 // answer as a data server, must not receive the primary's clients.
                 if let Some(endpoint) = endpoint.filter(|_| matches!(outcome, Outcome::Facts(_))) {
                     self.endpoints.insert(report.backend.clone(), endpoint);
+                    self.began.insert(report.backend.clone(), started);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
                 // First, as a suspicion that is lowered under the same epoch says that the primary is still the primary.
@@ -257,6 +261,7 @@ impl Coordinator {
             self.probes.remove(&name);
             self.addresses.remove(&name);
             self.endpoints.remove(&name);
+            self.began.remove(&name);
             self.told.forget(&name);
             self.journal.forget(&name);
         }

@@ -10,6 +10,7 @@
 //! | `suspicion` | what traffic noticed |
 //! | `wire` | a question and its answer on one connection |
 //! | `extent` | where a long answer ends |
+//! | `readers` | which replicas may be read, as tenures in the route |
 //! | [`resolve`] | host names |
 //! | `journal` | what is logged, counted and sent to `/api/v1/events` |
 //! | `snapshot` | what `status` shows |
@@ -22,6 +23,7 @@ mod journal;
 mod login;
 pub mod probe;
 mod publishing;
+mod readers;
 pub mod resolve;
 mod roster;
 mod snapshot;

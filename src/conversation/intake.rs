@@ -138,7 +138,7 @@ impl Conversation {
     #[cold]
     fn receive_special(&mut self, command: Command, turn: &mut Turn<'_>) {
         let words: Vec<Bytes> = arguments(self.queue.incoming()).map(|word| Box::from(&word[..])).collect();
-        if let Some(reply) = self.local_reply(command, &words) {
+        if let Some(reply) = self.local_reply(command, &words).or_else(|| self.reader_reply(&words)) {
             self.settle_new(What::Client(command), reply, turn);
             return;
         }
@@ -241,6 +241,18 @@ impl Conversation {
                 b"-ERR mainstay: the primary changed after your last write; how many replicas have it cannot be told\r\n"
                     .to_vec(),
             ),
+            _ => None,
+        }
+    }
+
+    /// A client library that reads replicas asks to be let, as a cluster's replica wants it. Here it is let already, and to no more.
+    fn reader_reply(&self, words: &[Bytes]) -> Option<Vec<u8>> {
+        match words {
+            _ if !self.reads || self.intake.in_multi => None,
+            [name] if name.eq_ignore_ascii_case(b"readonly") => Some(b"+OK\r\n".to_vec()),
+            [name] if name.eq_ignore_ascii_case(b"readwrite") => {
+                Some(b"-ERR mainstay: this address only reads; write where route is \"primary\"\r\n".to_vec())
+            }
             _ => None,
         }
     }

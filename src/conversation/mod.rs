@@ -104,6 +104,10 @@ pub struct Conversation {
     shared: bool,
     /// The session may share upstreams.
     shares: bool,
+    /// Its listener leads to replicas.
+    reads: bool,
+    /// Its upstream does. There it is no news that nothing may be written.
+    at_replica: bool,
     /// It knows its connection by its id, or has made it another one.
     knows_connection: bool,
     /// The server treats its upstream in another way, and RESET does not end that.

@@ -11,6 +11,7 @@
 //! | [`loss`] | when a primary is lost |
 //! | `rivals` | who is barred, and until when |
 //! | `operator` | `mainstay elect`, maintenance |
+//! | [`replicas`] | which replicas may be read |
 //! | [`history`] | failovers and their timelines |
 
 pub mod doubt;
@@ -22,6 +23,7 @@ pub mod history;
 pub mod lineage;
 pub mod loss;
 mod operator;
+pub mod replicas;
 mod rivals;
 
 pub use election::{Backend, Rules};

@@ -4,11 +4,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::route::{Fence, FirstByte, Primary, Vacancy};
+use crate::route::{Fence, FirstByte, Primary, Reads, Vacancy};
 
 fn route(epoch: Epoch, primary: Result<Primary, Vacancy>) -> Arc<Route> {
     let (hold_window, hint_interval) = (Duration::ZERO, Duration::from_millis(50));
-    Arc::new(Route { epoch, primary, hold_window, hold_max_bytes: 1, hint_interval })
+    let reads = Reads::none(Moment::default());
+    Arc::new(Route { epoch, primary, reads, hold_window, hold_max_bytes: 1, hint_interval })
 }
 
 /// Lanes whose task never has its turn, and what control publishes for them.
@@ -18,6 +19,7 @@ fn lanes(published: Arc<Route>) -> (Lanes, watch::Sender<Arc<Route>>) {
         name: "jobs".into(),
         route,
         fence: Arc::new(Fence::new(0, 1)),
+        reads_until: Arc::default(),
         suspected: Arc::new(AtomicBool::new(false)),
         looked: Arc::new(AtomicU64::new(0)),
         acknowledged: Arc::default(),
