@@ -28,6 +28,7 @@
 //! | [`resp`] | bytes only: where frames end, what commands do, INFO texts and error replies |
 //! | [`route`] | the words that control, proxy and admin share: Route, Fence, Hint, status |
 //! | [`metrics`] | every metric, registered once |
+//! | [`tls`] | TLS to backends, Sentinels and clients; what is wrong with a certificate |
 //! | [`topology`] | pure decisions over facts and time: who is primary |
 //! | [`conversation`] | pure: what a session is in the middle of, what to replay, what may be asked again (redis mode) |
 //! | [`control`] | the IO that drives `topology`: checks, the coordinator of a group |
@@ -45,6 +46,7 @@
 //! | 1 nothing is primary until proved; 2 who is eligible; 3 among several | `topology/election.rs` |
 //! | 2 rivals and how they become eligible again | `topology/rivals.rs` |
 //! | 3a proof of succession | `topology/lineage.rs` |
+//! | 3b the Sentinels | what they say together in `topology/sentinel.rs`, what follows in `topology/word.rs` |
 //! | 4 when a primary is lost | `topology/loss.rs` |
 //! | what a command does, and whether it may be asked again | `resp/command/`, asked of the server in `control/asking.rs` |
 //! | 5 hints | seen in `resp/reply.rs`, `resp/command.rs` and `proxy/splice.rs`, answered in `control/suspicion.rs` |
@@ -74,4 +76,5 @@ pub mod metrics;
 pub mod proxy;
 pub mod resp;
 pub mod route;
+pub mod tls;
 pub mod topology;

@@ -32,6 +32,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::resp::command::Commands;
+use crate::tls::Connector;
 
 /// A resolved address that can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +76,8 @@ pub struct Primary {
     pub backend: Arc<str>,
     /// The address at which its check last answered.
     pub endpoint: Endpoint,
+    /// How to speak TLS to it, where it speaks TLS.
+    pub tls: Option<Connector>,
     /// False while an operator drains it: present sessions go on, new ones park.
     pub takes_new: bool,
     /// What its commands do, as it said itself, or as shipped with mainstay.

@@ -20,6 +20,7 @@ use super::probe::{News, Pace, Probe, Report};
 use super::readers::Readers;
 use super::resolve::Resolver;
 use super::roster::Roster;
+use super::secure::Secure;
 use crate::config;
 use crate::route::{Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Refusal, Route};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
@@ -50,6 +51,8 @@ pub(super) struct Coordinator {
     pub(super) addresses: HashMap<Arc<str>, config::BackendAddress>,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) pace: watch::Sender<Pace>,
+    /// How to speak TLS to them.
+    pub(super) secure: Secure,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
     /// What their commands do, as they said.
@@ -244,6 +247,9 @@ impl Coordinator {
             || config.credentials != self.config.credentials
             || config.tls != self.config.tls
             || config.resolve_interval != self.config.resolve_interval;
+        if config.tls != self.config.tls {
+            self.secure = Secure::new(config.tls.as_ref());
+        }
         self.config = config;
         if asked_differently {
             self.probes.clear();
@@ -263,6 +269,7 @@ impl Coordinator {
             self.endpoints.remove(&name);
             self.began.remove(&name);
             self.told.forget(&name);
+            self.secure.forget(&name);
             self.journal.forget(&name);
         }
         self.addresses.extend(self.roster.members().map(|member| (member.name.clone(), member.address.clone())));
@@ -272,6 +279,7 @@ impl Coordinator {
             }
             let probe = Probe {
                 backend: backend.clone(),
+                tls: self.secure.to(&backend, &address),
                 resolver: Resolver::new(address, self.config.resolve_interval),
                 credentials: self.config.credentials.clone(),
                 timeout: self.config.check.timeout,
@@ -314,7 +322,7 @@ impl Coordinator {
 fn departure(cause: Cause) -> Departure {
     match cause {
         Cause::Demoted => Departure::Demoted,
-        Cause::Succeeded | Cause::Operator | Cause::Maintenance => Departure::Replaced,
+        Cause::Succeeded | Cause::Sentinel | Cause::Operator | Cause::Maintenance => Departure::Replaced,
         Cause::Loading | Cause::Restarted | Cause::Down => Departure::Gone,
     }
 }
@@ -327,5 +335,6 @@ pub(super) fn rules(config: &config::Group) -> Rules {
         interval: config.check.interval,
         fast_interval: config.check.fast_interval,
         max_succession_gap: config.max_succession_gap,
+        hold_window: config.hold.window,
     }
 }

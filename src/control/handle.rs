@@ -13,6 +13,7 @@ use super::journal::Journal;
 use super::probe::Pace;
 use super::readers::Readers;
 use super::roster::Roster;
+use super::secure::Secure;
 use crate::config;
 use crate::metrics::Metrics;
 use crate::route::{
@@ -93,6 +94,7 @@ pub fn spawn(
     };
     let entry = GroupEntry { name: config.name.clone(), status, commands: command_sender, held: link.held.clone() };
     let journal = Journal::new(&config.name, metrics.clone(), events, epoch);
+    let secure = Secure::new(config.tls.as_ref());
     let coordinator = Coordinator {
         config,
         group,
@@ -104,6 +106,7 @@ pub fn spawn(
         addresses: HashMap::new(),
         report_sender,
         pace,
+        secure,
         endpoints: HashMap::new(),
         told: Told::default(),
         suspect: None,

@@ -151,7 +151,7 @@ impl Journal {
                 self.group_metrics.failover(cause.as_str());
                 let cause_word = cause.as_str();
                 match cause {
-                    Cause::Demoted | Cause::Succeeded | Cause::Operator | Cause::Maintenance => {
+                    Cause::Demoted | Cause::Succeeded | Cause::Sentinel | Cause::Operator | Cause::Maintenance => {
                         info!(group = %name, backend = %from, epoch, cause = cause_word, "primary withdrawn: {why}");
                     }
                     Cause::Loading | Cause::Restarted | Cause::Down => {

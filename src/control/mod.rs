@@ -26,6 +26,7 @@ mod publishing;
 mod readers;
 pub mod resolve;
 mod roster;
+mod secure;
 mod snapshot;
 mod suspicion;
 mod wire;

@@ -14,6 +14,7 @@ use super::wire::{Fault, Reply, Wire, outcome_of_error};
 use crate::config::Credentials;
 use crate::resp::command::Commands;
 use crate::route::{Endpoint, Moment};
+use crate::tls::Connector;
 use crate::topology::Outcome;
 use crate::topology::facts::Id;
 
@@ -73,6 +74,8 @@ pub struct Probe {
     pub backend: Arc<str>,
     /// Where to.
     pub resolver: Resolver,
+    /// How to speak TLS to it, or that it speaks none; or why that cannot be.
+    pub tls: Result<Option<Connector>, String>,
     /// Who mainstay is there.
     pub credentials: Option<Credentials>,
     /// Of one check, connecting included.

@@ -21,13 +21,18 @@ impl Coordinator {
     pub(super) fn publish(&mut self) {
         self.judge_readers();
         let (since, _, why) = self.group.standing();
-        let primary = match self.group.primary().and_then(|name| Some((name, self.endpoints.get(name)?))) {
-            Some((name, endpoint)) => {
+        let primary = self.group.primary().and_then(|name| {
+            // Where TLS is wanted and cannot be spoken no check succeeds, so this one was answered over it. Never in plain instead.
+            let tls = self.secure.to(name, self.addresses.get(name)?).ok()?;
+            Some((name, self.endpoints.get(name)?, tls))
+        });
+        let primary = match primary {
+            Some((name, endpoint, tls)) => {
                 let backend = self.group.backends().iter().find(|backend| backend.name == *name);
                 let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
                 let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
                 let login = self.config.credentials.as_ref().map(login::of);
-                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), takes_new, commands, login })
+                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), tls, takes_new, commands, login })
             }
             None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
         };

@@ -79,8 +79,8 @@ impl Coordinator {
     }
 
     /// What the route says to readers.
-    pub(super) fn reads(&self) -> Reads {
-        let Readers { rule, tenures, promoted, .. } = &self.readers;
+    pub(super) fn reads(&mut self) -> Reads {
+        let Self { readers: Readers { rule, tenures, promoted, .. }, secure, addresses, .. } = self;
         let login = self.config.credentials.as_ref().map(login::of);
         let replica = |reader: &Reader| {
             let takes_new = match reader.standing {
@@ -92,6 +92,7 @@ impl Coordinator {
             Some(Replica {
                 backend: reader.name.clone(),
                 endpoint: self.endpoints.get(&reader.name)?.clone(),
+                tls: secure.to(&reader.name, addresses.get(&reader.name)?).ok()?,
                 takes_new,
                 commands: self.told.commands_of(backend),
                 login: login.clone(),

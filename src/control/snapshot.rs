@@ -81,6 +81,7 @@ fn backend_status(
     };
     let bar = backend.bar.map(|bar| match bar {
         Bar::Rival => "said role:master beside a living primary; becomes eligible once it replicates from the group again",
+        Bar::Outvoted => "succeeds the primary, but the Sentinels name another one; becomes eligible once they name it, or it replicates from the group again",
         Bar::Overruled => "was overruled by an operator; becomes eligible once it replicates from the group again",
     });
     // Offsets of different histories, or of a link that is down, say nothing about a lag.

@@ -103,6 +103,7 @@ mod tests {
         Ok(Primary {
             backend: "a".into(),
             endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
+            tls: None,
             takes_new,
             commands: Commands::shipped(),
             login: None,

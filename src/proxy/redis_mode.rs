@@ -154,7 +154,7 @@ impl Dialogue {
         tell: impl FnOnce(&mut Conversation, &mut conversation::Turn<'_>) -> R,
     ) -> R {
         let now = present.now();
-        let mut outlet = Outlet::new(&self.client, &mut self.owed, &present.session.tally, now, chunk);
+        let mut outlet = Outlet::new(&mut self.client, &mut self.owed, &present.session.tally, now, chunk);
         let commands = present.lanes.commands.borrow();
         let scripts = &mut present.lanes.scripts.borrow_mut();
         let mut turn = conversation::Turn { now, commands: &commands, scripts, outlet: &mut outlet };

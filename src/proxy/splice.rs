@@ -281,7 +281,7 @@ impl Splice {
     /// The epoch has passed: passes on what the backend had sent as far as the client takes it without waiting, and resets the upstream
     /// before it returns. The client is left to be closed.
     pub fn cut(self, scratch: &mut [u8]) -> Stream {
-        let Self { client, upstream, mut to_client, is_mute, .. } = self;
+        let Self { mut client, mut upstream, mut to_client, is_mute, .. } = self;
         let mut passed_on = 0;
         while passed_on < FAREWELL_BYTES_MAX {
             if to_client.is_clear() {

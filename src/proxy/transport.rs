@@ -1,4 +1,4 @@
-//! TCP and unix sockets in one enum.
+//! TCP, unix sockets and TLS over either in one enum.
 
 use std::io;
 use std::net::Shutdown;
@@ -13,6 +13,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::tls;
+
 /// How long input is discarded after mainstay has shut down writing. Closing with unread input resets the connection, and what was
 /// sent last is lost.
 const LINGER_FOR: Duration = Duration::from_secs(1);
@@ -26,6 +28,8 @@ pub enum Accepted {
     Tcp(std::net::TcpStream),
     /// Non-blocking.
     Unix(std::os::unix::net::UnixStream),
+    /// The handshake is done.
+    Tls(Box<tls::Parts>),
 }
 
 /// A connection to a client or to a backend.
@@ -35,6 +39,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// TLS over one of them. What was written is with the kernel in whole records (see [`tls`]).
+    Tls(Box<tls::Stream>),
 }
 
 impl Stream {
@@ -43,43 +49,53 @@ impl Stream {
         Ok(match accepted {
             Accepted::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream)?),
             Accepted::Unix(stream) => Self::Unix(UnixStream::from_std(stream)?),
+            Accepted::Tls(parts) => Self::Tls(Box::new(tls::Stream::from_parts(*parts)?)),
         })
     }
 
-    /// Reads into `buffer`; 0 bytes are the end.
+    /// Reads into `buffer`; 0 bytes are the end. `Pending` only where the socket was asked, and all that had come before was handed out.
     #[inline]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
         let result = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Tls(stream) => return stream.poll_read(cx, buffer.initialize_unfilled()),
         };
         result.map_ok(|()| buffer.filled().len())
     }
 
-    /// Writes what the kernel takes.
+    /// Writes what the kernel takes. Where that is less than all, or nothing yet, the next call has to begin with what is left.
     #[inline]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => stream.poll_write(cx, bytes),
         }
     }
 
     /// Writes what the kernel takes at once, outside of any task and whatever the runtime believes about readiness: of a socket that
     /// was just registered it believes nothing yet, and its `try_write` would write nothing.
-    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Self::Tls(stream) = self {
+            return stream.send_now(bytes);
+        }
         Ok(rustix::net::send(self.as_fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
     }
 
     /// Asks the kernel for what has arrived, outside of any task and whatever the runtime believes about readiness.
-    pub fn receive_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn receive_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Self::Tls(stream) = self {
+            return stream.receive_now(buffer);
+        }
         Ok(rustix::net::recv(self.as_fd(), buffer, RecvFlags::DONTWAIT)?.0)
     }
 
     /// The peer has closed its side, or is gone, although what it sent before may still wait to be read.
     pub fn peer_has_closed(&self) -> bool {
-        self.shows(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
+        let said_so = matches!(self, Self::Tls(stream) if stream.has_ended());
+        said_so || self.shows(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
     }
 
     /// The peer is gone altogether: it reset the connection. One that only shut down writing still waits for replies.
@@ -89,8 +105,13 @@ impl Stream {
 
     /// Some of what was written is still in the send queue. What a unix socket took is with its reader already.
     pub fn has_unsent(&self) -> bool {
+        let is_tcp = match self {
+            Self::Tcp(_) => true,
+            Self::Unix(_) => false,
+            Self::Tls(stream) => matches!(stream.socket(), tls::Socket::Tcp(_)),
+        };
         // With this option a socket is writable only while less than so much is unsent (tcp(7)).
-        matches!(self, Self::Tcp(_)) && SockRef::from(self).set_tcp_notsent_lowat(1).is_ok() && !self.shows(PollFlags::OUT)
+        is_tcp && SockRef::from(self).set_tcp_notsent_lowat(1).is_ok() && !self.shows(PollFlags::OUT)
     }
 
     fn shows(&self, flags: PollFlags) -> bool {
@@ -100,9 +121,12 @@ impl Stream {
     }
 
     /// No more will be written; what was written is delivered.
-    pub fn shut_down_writing(&self) {
+    pub fn shut_down_writing(&mut self) {
+        if let Self::Tls(stream) = self {
+            return stream.shut_down_writing();
+        }
         // The peer may have gone first: then there is nobody to tell.
-        let _ = SockRef::from(self).shutdown(Shutdown::Write);
+        let _ = SockRef::from(&*self).shutdown(Shutdown::Write);
     }
 
     /// Ends the connection so that nothing unsent is delivered: TCP resets. What a unix socket took is with its reader already.
@@ -133,6 +157,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.read(buffer).await,
             Self::Unix(stream) => stream.read(buffer).await,
+            Self::Tls(stream) => std::future::poll_fn(|cx| stream.poll_discard(cx, buffer)).await,
         }
     }
 }
@@ -142,6 +167,7 @@ impl AsFd for Stream {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
+            Self::Tls(stream) => stream.as_fd(),
         }
     }
 }
@@ -164,7 +190,7 @@ mod tests {
     async fn a_connection_whose_peer_does_not_read_has_something_unsent() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let stream = Stream::Tcp(TcpStream::connect(address).await.expect("it listens"));
+        let mut stream = Stream::Tcp(TcpStream::connect(address).await.expect("it listens"));
         let (mut peer, _) = listener.accept().await.expect("it connected");
         stream.send_now(b"PING\r\n").expect("there is room");
         assert!(!stream.has_unsent(), "what the peer's kernel has is sent");

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use super::{Departure, Endpoint, Epoch, Login, Moment};
 use crate::resp::command::Commands;
+use crate::tls::Connector;
 
 /// Numbers from here on are those of tenures. No process lives to see so many epochs.
 const TENURES: Epoch = 1 << 63;
@@ -26,6 +27,8 @@ pub struct Replica {
     pub backend: Arc<str>,
     /// Where its check last answered.
     pub endpoint: Endpoint,
+    /// How to speak TLS to it, where it speaks TLS.
+    pub tls: Option<Connector>,
     /// False while an operator drains it, or its last check failed: present sessions go on, new ones go elsewhere.
     pub takes_new: bool,
     /// What its commands do.

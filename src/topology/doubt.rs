@@ -60,7 +60,14 @@ impl Group {
         let failing_over = health.facts().is_some_and(|facts| facts.failover_in_progress);
         let hinted = self.hinted_at.is_some_and(|at| now.since(at) < HINT_LASTS);
         let rival = self.rivals().next().is_some();
-        unanswered || health.failed_running > 0 || failing_over || hinted || rival || self.unvouched || self.round_owed
+        unanswered
+            || health.failed_running > 0
+            || failing_over
+            || hinted
+            || rival
+            || self.unvouched
+            || self.round_owed
+            || self.word_disputes()
     }
 
     /// When [`Group::refresh`] will find a doubt that no event announces: a check of the primary that stays unanswered.

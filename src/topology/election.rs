@@ -15,7 +15,7 @@
 //!    be heard more often must not win. Among several:
 //!    a. proof of succession: those that another one provably follows step back; if the present primary is not among the rest, those
 //!    that provably follow the last primary go before those that do not; one that is left alone is elected;
-//!    b. (reserved for Sentinel);
+//!    b. the one that a majority of the Sentinels names, where there are any (`word.rs`, also for when that makes the others wait);
 //!    c. the present primary stays;
 //!    d. at start only: the one whose id most of the backends that do not themselves say role:master carry, link up;
 //!    e. otherwise nobody. A wrong primary loses data, a refused one only waits.
@@ -25,6 +25,7 @@ use std::sync::Arc;
 use super::facts::{Facts, Id, Role};
 use super::health::Health;
 use super::lineage::Lineage;
+use super::sentinel::Word;
 use crate::route::AdminState;
 
 /// The numbers that the rules need, from the configuration.
@@ -40,6 +41,8 @@ pub struct Rules {
     pub fast_interval: std::time::Duration,
     /// See [`Lineage::follows`].
     pub max_succession_gap: u64,
+    /// Where proof and Sentinels disagree, nobody is elected for so long.
+    pub hold_window: std::time::Duration,
 }
 
 /// One backend as the election sees it.
@@ -64,6 +67,8 @@ pub enum Bar {
     Rival,
     /// An operator elected another one over it.
     Overruled,
+    /// It proves that it succeeds the one that the Sentinels decided for.
+    Outvoted,
 }
 
 /// The primary that is, or the last that was.
@@ -96,15 +101,21 @@ pub struct Ballot<'a> {
     pub rules: &'a Rules,
     /// Every backend has answered or failed one check.
     pub round_done: bool,
+    /// What the Sentinels say.
+    pub word: &'a Word,
+    /// There has been no primary for so long that a dispute between proof and Sentinels is over.
+    pub window_over: bool,
 }
 
-/// By which rule a primary was elected. The words of `GroupStatus::rule`.
+/// By which rule. The words of `GroupStatus::rule`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The only eligible one.
     Only,
     /// Rule 3a.
     Proof,
+    /// Rule 3b.
+    Sentinel,
     /// Rule 3c.
     Present,
     /// Rule 3d.
@@ -119,6 +130,7 @@ impl Rule {
         match self {
             Self::Only => "only",
             Self::Proof => "proof",
+            Self::Sentinel => "sentinel",
             Self::Present => "present",
             Self::Followers => "followers",
             Self::Operator => "operator",
@@ -133,6 +145,8 @@ pub enum Empty {
     Unproved,
     /// Nobody is eligible.
     Nobody,
+    /// Rule 3b: proof and Sentinels disagree, or no proof stands against their word.
+    Disputed,
     /// Rule 3e.
     Tie,
 }
@@ -143,6 +157,7 @@ impl Empty {
         match self {
             Self::Unproved => "unproved",
             Self::Nobody => "nobody",
+            Self::Disputed => "disputed",
             Self::Tie => "tie",
         }
     }
@@ -157,8 +172,13 @@ pub enum Verdict {
     Nobody(Empty, String),
 }
 
-/// Applies the rules above.
+/// Applies the rules above over a vacant seat.
 pub fn choose(ballot: &Ballot<'_>) -> Verdict {
+    ballot.heed_sentinels(by_facts(ballot))
+}
+
+/// The rules above without 3b. Over a present primary they find a proven successor.
+pub fn by_facts(ballot: &Ballot<'_>) -> Verdict {
     // Rule 1.
     if ballot.present.is_none() && !ballot.round_done {
         let waiting = names(ballot.backends.iter().filter(|backend| !backend.health.heard));
@@ -226,7 +246,7 @@ impl Ballot<'_> {
         Verdict::Nobody(Empty::Tie, why)
     }
 
-    fn stays(&self, place: usize) -> Verdict {
+    pub(super) fn stays(&self, place: usize) -> Verdict {
         Verdict::Elect(place, Rule::Present, format!("{} is the present primary", self.describe(place)))
     }
 
@@ -245,11 +265,11 @@ impl Ballot<'_> {
             return None;
         }
         let Some(facts) = backend.health.claim() else { return Some("does not say role:master") };
-        if backend.admin == AdminState::Maintenance {
-            return Some("is in maintenance");
-        }
-        if backend.bar == Some(Bar::Overruled) {
-            return Some("was overruled by an operator");
+        match backend.bar {
+            _ if backend.admin == AdminState::Maintenance => return Some("is in maintenance"),
+            Some(Bar::Overruled) => return Some("was overruled by an operator"),
+            Some(Bar::Outvoted) => return Some("succeeds the primary, but the Sentinels name another one"),
+            Some(Bar::Rival) | None => {}
         }
         if backend.leaving {
             return Some("left the configuration");
@@ -286,7 +306,7 @@ impl Ballot<'_> {
     }
 
     /// Rule 2: proof over the last primary or, at start, over another claimant.
-    fn proves_itself(&self, place: usize) -> bool {
+    pub(super) fn proves_itself(&self, place: usize) -> bool {
         match self.last {
             Some(_) => self.succeeds_last(place),
             None => self.claimants().any(|other| self.follows(place, self.replid(other))),
@@ -348,7 +368,7 @@ impl Ballot<'_> {
         self.follows(place, self.last.and_then(|last| last.replid.as_ref()))
     }
 
-    fn describe(&self, place: usize) -> String {
+    pub(super) fn describe(&self, place: usize) -> String {
         let id = self.replid(place).map_or("id unknown".into(), Id::to_string);
         format!("{} ({id})", self.backends[place].name)
     }

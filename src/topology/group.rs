@@ -16,12 +16,14 @@
 use std::sync::Arc;
 
 use super::doubt::Doubt;
-use super::election::{Backend, Ballot, Empty, Last, Rule, Rules, Verdict, choose};
+use super::election::{Backend, Ballot, Empty, Last, Rule, Rules, Verdict, by_facts, choose};
 use super::facts::{Facts, Outcome};
 use super::health::Health;
 use super::history::{Failover, History};
 use super::lineage::Lineage;
 use super::loss::Cause;
+use super::sentinel::Word;
+use super::word::Defied;
 use crate::route::{AdminState, Epoch, Moment};
 
 /// What to do next.
@@ -85,6 +87,10 @@ pub struct Group {
     first_round_done: bool,
     /// What `choose` said last while the seat was vacant.
     pub(super) vacancy: (Empty, String),
+    /// What the Sentinels say.
+    pub(super) word: Word,
+    /// What they said when the present primary was elected against it.
+    pub(super) defied: Option<Defied>,
 }
 
 impl Group {
@@ -107,6 +113,8 @@ impl Group {
             round_owed: false,
             first_round_done: false,
             vacancy: (Empty::Unproved, "not checked yet".into()),
+            word: Word::default(),
+            defied: None,
         };
         group.reconfigure(rules, backends);
         group.refresh(now);
@@ -212,8 +220,9 @@ impl Group {
 
     fn step_held(&mut self, by: Arc<str>, now: Moment) -> Option<Step> {
         if self.lost.is_none() {
-            match choose(&self.ballot()) {
-                Verdict::Elect(place, ..) if self.backends[place].name == by => {}
+            // What the Sentinels make of a proven successor is asked when the seat is vacant: it may be that nobody is served for a while.
+            match by_facts(&self.ballot()) {
+                Verdict::Elect(place, ..) if self.backends[place].name == by => self.lost = self.judge_by_word(&by),
                 Verdict::Elect(_, _, why) => self.lost = Some((Cause::Succeeded, why)),
                 // The present primary is eligible until it is lost, so there is always somebody.
                 Verdict::Nobody(..) => {}
@@ -252,7 +261,7 @@ impl Group {
             self.chosen.as_ref().and_then(|name| self.place(name)).filter(|place| self.backends[*place].health.claim().is_some());
         let verdict = match chosen {
             Some(place) => Verdict::Elect(place, Rule::Operator, format!("an operator elected {}", self.backends[place].name)),
-            None => choose(&self.ballot()),
+            None => choose(&Ballot { window_over: self.is_window_over(now), ..self.ballot() }),
         };
         let (place, rule, why) = match verdict {
             Verdict::Elect(place, rule, why) => (place, rule, why),
@@ -283,6 +292,7 @@ impl Group {
         }
         self.chosen = None;
         self.backends[place].bar = None;
+        self.note_word(&to, rule);
         self.last =
             Some(Last { name: to.clone(), run_id: facts.run_id, replid: facts.replid, offset: facts.offset, keys: facts.keys });
         self.seat = Seat::Held { by: to.clone(), since: now, rule, why: why.clone() };
@@ -377,6 +387,8 @@ impl Group {
             lineage: &self.lineage,
             rules: &self.rules,
             round_done: self.all_heard(),
+            word: &self.word,
+            window_over: false,
         }
     }
 }

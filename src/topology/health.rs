@@ -102,6 +102,12 @@ impl Health {
         self.facts().filter(|facts| answered && facts.claims())
     }
 
+    /// Its last check was answered, and it says role:slave.
+    pub fn says_replica(&self) -> bool {
+        let answered = matches!(self.last, Some((Outcome::Facts(_), _)));
+        answered && self.facts().is_some_and(|facts| facts.role == Role::Replica)
+    }
+
     /// Its last check, which began after the last stall, was answered, if only with "busy" or "wrong password".
     pub fn is_living(&self) -> bool {
         self.heard && self.last.as_ref().is_some_and(|(outcome, _)| !outcome.is_failure())

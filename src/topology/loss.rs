@@ -1,7 +1,7 @@
 //! Rule 4, when a primary is lost:
 //!
 //! - *at once* when it says role:slave or is loading, when its `run_id` changed, when a proven successor appears (even if the old one
-//!   cannot be asked; found by `election.rs`), or when an operator says so;
+//!   cannot be asked; found by `election.rs`), when the Sentinels name another one (`word.rs`), or when an operator says so;
 //! - after `fall` failed checks running otherwise. What is alive but tells nothing (busy, wrong password, no place for another client)
 //!   is no failed check: see [`Outcome::is_failure`]. Only after a stall of mainstay itself, when nothing vouches for the primary any
 //!   more, `fall` such answers lose it, rather than that its sessions hang for as long as the password is wrong.
@@ -22,6 +22,8 @@ pub enum Cause {
     Down,
     /// A proven successor appeared.
     Succeeded,
+    /// A majority of the Sentinels names another one.
+    Sentinel,
     /// An operator elected another one.
     Operator,
     /// An operator put it in maintenance.
@@ -37,6 +39,7 @@ impl Cause {
             Self::Restarted => "restarted",
             Self::Down => "down",
             Self::Succeeded => "succeeded",
+            Self::Sentinel => "sentinel",
             Self::Operator => "operator",
             Self::Maintenance => "maintenance",
         }

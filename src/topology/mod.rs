@@ -12,6 +12,8 @@
 //! | `rivals` | who is barred, and until when |
 //! | `operator` | `mainstay elect`, maintenance |
 //! | [`replicas`] | which replicas may be read |
+//! | [`sentinel`] | what the Sentinels say together |
+//! | `word` | what follows from that |
 //! | [`history`] | failovers and their timelines |
 
 pub mod doubt;
@@ -25,6 +27,8 @@ pub mod loss;
 mod operator;
 pub mod replicas;
 mod rivals;
+pub mod sentinel;
+mod word;
 
 pub use election::{Backend, Rules};
 pub use facts::{Facts, Outcome, Role};

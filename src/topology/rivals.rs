@@ -45,7 +45,7 @@ impl Group {
         present != place
             && !same
             && self.backends[place].health.claim().is_some()
-            && (self.backends[place].bar == Some(Bar::Overruled) || !self.ballot().succeeds_last(place))
+            && (matches!(self.backends[place].bar, Some(Bar::Overruled | Bar::Outvoted)) || !self.ballot().succeeds_last(place))
     }
 
     /// The rivals of the present primary. What a backend said before the election is no news of it: after a planned failover the old
@@ -80,6 +80,7 @@ mod tests {
         interval: Duration::from_secs(1),
         fast_interval: Duration::from_millis(50),
         max_succession_gap: 1 << 20,
+        hold_window: Duration::from_secs(5),
     };
 
     fn at(millis: u64) -> Moment {

@@ -3,12 +3,14 @@
 //! Each test plays a recording and asks, before each thing that was done to the servers, what was decided until then. Read it
 //! beside `tests/facts/README.md`, which says what the servers showed.
 
+mod council;
 mod identity;
 mod planned;
 mod promotions;
 mod properties;
 mod replay;
 mod restarts;
+mod sentinels;
 mod start;
 mod truth;
 mod world;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mainstay::route::{Epoch, Moment};
 use mainstay::topology::history::Failover;
+use mainstay::topology::sentinel::{Named, Place, Word};
 use mainstay::topology::{Group, Outcome, Rules, Step};
 
 /// From check to check of a backend, milliseconds.
@@ -20,6 +21,7 @@ pub const RULES: Rules = Rules {
     interval: Duration::from_secs(1),
     fast_interval: Duration::from_millis(50),
     max_succession_gap: 64 << 20,
+    hold_window: Duration::from_secs(5),
 };
 
 /// A line of a recording.
@@ -81,6 +83,29 @@ impl Replay {
                 None => panic!("the recording has no note that begins with {note:?}"),
             }
         }
+    }
+
+    /// Goes on until so many milliseconds after its beginning.
+    pub fn until_ms(&mut self, at: u64) -> &mut Self {
+        while self.lines.get(self.next).is_some_and(|(due, _)| *due <= at) {
+            self.line();
+        }
+        self.repeat_until(at);
+        self
+    }
+
+    /// From here on a majority of the Sentinels names this backend.
+    pub fn sentinels_name(&mut self, backend: &str, config_epoch: u64) -> &mut Self {
+        let place = Place { host: backend.into(), port: 6379 };
+        let named = Named { backend: Some(backend.into()), place, config_epoch, votes: 3, known: 3 };
+        self.sentinels_say(Word::Names(named))
+    }
+
+    /// From here on the Sentinels say this.
+    pub fn sentinels_say(&mut self, word: Word) -> &mut Self {
+        self.group.set_word(word, self.moment());
+        self.settle();
+        self
     }
 
     /// Goes on to the end.

@@ -317,7 +317,8 @@ impl World {
         let id = self.heard_id(to);
         let fits = |other: u32| self.truth.continues(id, other);
         match rule {
-            Rule::Operator => {}
+            // There are no Sentinels in this world.
+            Rule::Operator | Rule::Sentinel => {}
             Rule::Proof => {
                 let over_claimant = || self.claimants().any(fits);
                 assert!(last.is_some_and(fits) || over_claimant(), "S4: {to} was elected by proof of what is not true");

@@ -6,18 +6,22 @@ const LAW: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("metrics", &[]),
     ("resp", &[]),
-    ("route", &["resp"]),
+    ("tls", &[]),
+    ("route", &["resp", "tls"]),
     ("topology", &["resp", "route"]),
     ("conversation", &["resp", "route"]),
-    ("control", &["config", "metrics", "resp", "route", "topology"]),
-    ("proxy", &["config", "conversation", "metrics", "resp", "route"]),
-    ("admin", &["config", "metrics", "route"]),
-    ("app", &["admin", "config", "control", "conversation", "metrics", "proxy", "resp", "route", "topology"]),
+    ("control", &["config", "metrics", "resp", "route", "tls", "topology"]),
+    ("proxy", &["config", "conversation", "metrics", "resp", "route", "tls"]),
+    ("admin", &["config", "metrics", "route", "tls"]),
+    ("app", &["admin", "config", "control", "conversation", "metrics", "proxy", "resp", "route", "tls", "topology"]),
     // `status` prints what admin answers, and the words of that answer are route's.
     ("cli", &["app", "config", "route"]),
     ("main", &["app", "cli", "config"]),
     // The map: it declares the rooms.
-    ("lib", &["admin", "app", "cli", "config", "control", "conversation", "metrics", "proxy", "resp", "route", "topology"]),
+    (
+        "lib",
+        &["admin", "app", "cli", "config", "control", "conversation", "metrics", "proxy", "resp", "route", "tls", "topology"],
+    ),
 ];
 
 /// The imports of `source`, the text of `path` (such as `src/proxy/worker.rs`), that the law forbids.

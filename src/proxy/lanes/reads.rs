@@ -11,6 +11,7 @@ use crate::config::{Fallback, ListenerRoute};
 use crate::proxy::policy::{Admission, Policy, admission, read_admission};
 use crate::proxy::redis_mode::is_heard_out;
 use crate::route::{Departure, Endpoint, Epoch, Moment, Passage, Phase, Replica, Route, Tenure, is_tenure};
+use crate::tls::Connector;
 
 /// A replica that could not be connected to is not tried for so long where there is another. Its next check tells more.
 const AVOID_FOR: Duration = Duration::from_secs(1);
@@ -23,6 +24,8 @@ pub struct Target {
     pub epoch: Epoch,
     /// Its address.
     pub endpoint: Endpoint,
+    /// How to speak TLS to it, where it speaks TLS.
+    pub tls: Option<Connector>,
     /// Of a replica.
     pub tenure: Option<Arc<Tenure>>,
 }
@@ -198,6 +201,7 @@ impl Lanes {
             Some(replica) => Some(Target {
                 epoch: replica.tenure.number(),
                 endpoint: replica.endpoint.clone(),
+                tls: replica.tls.clone(),
                 tenure: Some(replica.tenure.clone()),
             }),
             None if fallback == Fallback::Primary => primary(&route),
@@ -269,7 +273,7 @@ impl Lanes {
 
 fn primary(route: &Route) -> Option<Target> {
     let primary = route.primary.as_ref().ok()?;
-    Some(Target { epoch: route.epoch, endpoint: primary.endpoint.clone(), tenure: None })
+    Some(Target { epoch: route.epoch, endpoint: primary.endpoint.clone(), tls: primary.tls.clone(), tenure: None })
 }
 
 /// How the last primary left.

@@ -40,6 +40,7 @@ fn nobody_is_sent_away_for_want_of_a_primary_that_was_published_already() {
     let primary = Primary {
         backend: "a".into(),
         endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
+        tls: None,
         takes_new: true,
         commands: Commands::shipped(),
         login: None,

@@ -180,7 +180,7 @@ impl Dialogue {
     /// Passes on what the backend has sent, as far as the client takes it without waiting.
     fn hear_out(&mut self, present: &Present<'_>, scratch: &mut [u8]) {
         for _ in 0..FAREWELL_READS_MAX {
-            self.owed.pay_now(&self.client);
+            self.owed.pay_now(&mut self.client);
             if !self.owed.is_clear() || self.ending.is_some() {
                 break;
             }

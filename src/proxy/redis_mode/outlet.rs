@@ -52,7 +52,7 @@ impl Owed {
     }
 
     /// The same outside of the session's task.
-    pub fn pay_now(&mut self, client: &Stream) {
+    pub fn pay_now(&mut self, client: &mut Stream) {
         while !self.is_clear() {
             match client.send_now(&self.rest[self.taken..]) {
                 Ok(bytes) => self.took(bytes),
@@ -98,7 +98,7 @@ impl Owed {
 
 /// Speaks to the client for the conversation.
 pub struct Outlet<'a> {
-    client: &'a Stream,
+    client: &'a mut Stream,
     owed: &'a mut Owed,
     tally: &'a Tally,
     now: Moment,
@@ -111,7 +111,7 @@ pub struct Outlet<'a> {
 
 impl<'a> Outlet<'a> {
     /// `chunk`: what the conversation is about to be given, if anything.
-    pub fn new(client: &'a Stream, owed: &'a mut Owed, tally: &'a Tally, now: Moment, chunk: &'a [u8]) -> Self {
+    pub fn new(client: &'a mut Stream, owed: &'a mut Owed, tally: &'a Tally, now: Moment, chunk: &'a [u8]) -> Self {
         Self { client, owed, tally, now, chunk, ready: 0..0, took: (now, 0.0) }
     }
 

@@ -109,10 +109,10 @@ impl Upstream {
     }
 
     /// What has arrived from it.
-    pub(super) fn receive_now(&self, buffer: &mut [u8]) -> Option<usize> {
+    pub(super) fn receive_now(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let stream = match self {
-            Self::Live(live) => &live.stream,
-            Self::Draining(draining) => &draining.stream,
+            Self::Live(live) => &mut live.stream,
+            Self::Draining(draining) => &mut draining.stream,
             Self::None | Self::Parked | Self::Connecting(_) | Self::Shared(_) => return None,
         };
         stream.receive_now(buffer).ok().filter(|read| *read > 0)

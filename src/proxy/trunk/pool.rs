@@ -119,7 +119,7 @@ impl Pool {
     }
 
     /// A session needs this connection no longer. The fence was asked.
-    pub fn give_back(&self, stream: Stream, epoch: Epoch, counted: OwnUpstream, tick: u32) {
+    pub fn give_back(&self, mut stream: Stream, epoch: Epoch, counted: OwnUpstream, tick: u32) {
         let mut spares = self.spares.borrow_mut();
         let has_room = spares.len() < SPARES_MAX && !self.distrusts.get();
         // At once: who it was, and its name, must not stand in the server's list of clients when the session has gone.
@@ -135,7 +135,7 @@ impl Pool {
             let mut said = [0; 32];
             match spares[index].stream.receive_now(&mut said) {
                 Ok(length) if said[..length] == *b"+RESET\r\n" && spares[index].epoch == epoch => {
-                    let spare = spares.swap_remove(index);
+                    let mut spare = spares.swap_remove(index);
                     // The server may have closed it since, as it does with all at once: that stands behind what it said.
                     let still_stands = spare.stream.receive_now(&mut said);
                     if still_stands.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {

@@ -136,7 +136,7 @@ impl Trunk {
         let scratch = &mut **self.lanes.local.scratch.borrow_mut();
         for _ in 0..FAREWELL_READS_MAX {
             let mut wire = self.wire.borrow_mut();
-            let Some(read) = wire.stream.as_ref().and_then(|stream| stream.receive_now(scratch).ok()) else { return };
+            let Some(read) = wire.stream.as_mut().and_then(|stream| stream.receive_now(scratch).ok()) else { return };
             if read == 0 || self.hear(&mut wire, &scratch[..read]).is_err() {
                 drop(wire);
                 return self.cut();

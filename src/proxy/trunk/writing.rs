@@ -63,7 +63,7 @@ impl Trunk {
         if wire.written == wire.out.len() && self.stage.get() == Stage::Open {
             self.gather(wire, now);
         }
-        let Some(stream) = &wire.stream else { return };
+        let Some(stream) = &mut wire.stream else { return };
         if wire.written < wire.out.len() {
             if !wire.has_written {
                 wire.has_written = true;

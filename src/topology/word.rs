@@ -1,0 +1,209 @@
+//! Rule 3b: what follows from the word of the Sentinels (`sentinel.rs` finds it).
+//!
+//! Facts come first: who says role:slave is not served because a Sentinel praises it, and no Sentinel at all changes nothing. With X as
+//! the one that a majority names:
+//!
+//! - X says role:slave, or an operator has decided against it: the word is of no use, the other rules decide.
+//! - X says role:master (`rise` times, or with proof): X is elected, also against the present primary. Where proof (3a) names another
+//!   one, nobody is served until they agree or the hold window is over; then X, and the other one is *outvoted*: barred until it is
+//!   named, or seen as a replica. (A promotion by hand, which Sentinel reverts after ten seconds.)
+//! - X cannot be asked, or is no backend of the group: one that proves its succession is elected when the window is over, one without
+//!   proof is not, and the present primary is withdrawn: it was replaced by one that mainstay does not see.
+//! - A change is under way among the Sentinels: the present primary stays, one with proof waits for the window, others for the end.
+//!
+//! A primary that was elected against a word is not withdrawn because of that same word.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::election::{Ballot, Bar, Empty, Rule, Verdict};
+use super::group::{Group, Seat};
+use super::loss::Cause;
+use super::sentinel::{Named, Place, Word};
+use crate::route::{AdminState, Moment};
+
+/// A dispute lasts that long at least, were clients held for less: Sentinels agree in a second or two after a failover.
+const DISPUTE_MIN: Duration = Duration::from_secs(3);
+
+/// A word that the present primary was elected against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Defied {
+    place: Place,
+    config_epoch: u64,
+    /// An operator did, knowing what he did.
+    by_operator: bool,
+}
+
+/// What is to be made of a word.
+enum Meaning {
+    /// Nothing: the other rules decide.
+    Nothing,
+    /// It is about this backend, which can be elected.
+    Servable(usize),
+    /// It is about one that cannot be served now.
+    Unservable,
+}
+
+impl Ballot<'_> {
+    /// The verdict of the other rules over a vacant seat, and what the Sentinels make of it.
+    pub(super) fn heed_sentinels(&self, verdict: Verdict) -> Verdict {
+        match self.word {
+            Word::NotAsked | Word::None(_) => verdict,
+            Word::Awaited => Verdict::Nobody(Empty::Unproved, "waiting for the first answer of the Sentinels".into()),
+            Word::Changing(what) => match verdict {
+                Verdict::Elect(place, rule, why) if self.window_over => Verdict::Elect(place, rule, why),
+                Verdict::Elect(place, ..) => Verdict::Nobody(Empty::Disputed, format!("{} waits: {what}", self.describe(place))),
+                nobody @ Verdict::Nobody(..) => nobody,
+            },
+            Word::Names(named) => match self.meaning(named) {
+                Meaning::Nothing => verdict,
+                Meaning::Servable(place) => self.serve(place, named, verdict),
+                Meaning::Unservable => self.without(named, verdict),
+            },
+        }
+    }
+
+    fn meaning(&self, named: &Named) -> Meaning {
+        let place = self.backends.iter().position(|backend| named.backend.as_ref() == Some(&backend.name));
+        let Some(place) = place else { return Meaning::Unservable };
+        let backend = &self.backends[place];
+        let decided_against = backend.admin == AdminState::Maintenance || backend.bar == Some(Bar::Overruled);
+        if backend.health.says_replica() || decided_against {
+            Meaning::Nothing
+        } else if self.present == Some(place) || self.may_serve(place) {
+            Meaning::Servable(place)
+        } else {
+            Meaning::Unservable
+        }
+    }
+
+    /// It says role:master, and not only just now.
+    fn may_serve(&self, place: usize) -> bool {
+        let health = &self.backends[place].health;
+        health.claim().is_some() && (health.master_running >= self.rules.rise || self.proves_itself(place))
+    }
+
+    /// The named one can be elected.
+    fn serve(&self, place: usize, named: &Named, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::Elect(elected, ..) if elected == place => verdict,
+            Verdict::Elect(elected, Rule::Proof, _) if !self.window_over => Verdict::Nobody(
+                Empty::Disputed,
+                format!("{} provably succeeds the last primary, but {named}", self.describe(elected)),
+            ),
+            Verdict::Elect(..) | Verdict::Nobody(..) => Verdict::Elect(place, Rule::Sentinel, named.to_string()),
+        }
+    }
+
+    /// The named one cannot be elected.
+    fn without(&self, named: &Named, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::Elect(_, Rule::Proof, _) if self.window_over => verdict,
+            Verdict::Elect(place, rule, _) => {
+                let then = if rule == Rule::Proof {
+                    "it waits for the end of the hold window"
+                } else {
+                    "without proof it is not served against that"
+                };
+                Verdict::Nobody(
+                    Empty::Disputed,
+                    format!("{} says role:master, but {named}, which cannot be served; {then}", self.describe(place)),
+                )
+            }
+            nobody @ Verdict::Nobody(..) => nobody,
+        }
+    }
+}
+
+impl Group {
+    /// What the Sentinels say now.
+    pub fn set_word(&mut self, word: Word, now: Moment) {
+        if self.word == word {
+            return;
+        }
+        self.word = word;
+        if let Word::Names(Named { backend: Some(name), .. }) = &self.word {
+            let name = name.clone();
+            for backend in self.backends.iter_mut().filter(|backend| backend.name == name) {
+                if matches!(backend.bar, Some(Bar::Rival | Bar::Outvoted)) {
+                    backend.bar = None;
+                }
+            }
+            if self.primary() == Some(&name) {
+                self.defied = None;
+            }
+        }
+        self.doubt.news(now);
+        self.refresh(now);
+    }
+
+    /// Proof and Sentinels have disagreed for long enough.
+    pub(super) fn is_window_over(&self, now: Moment) -> bool {
+        matches!(&self.seat, Seat::Vacant { since } if now >= *since + self.rules.hold_window.max(DISPUTE_MIN))
+    }
+
+    /// What the Sentinels say, as it was last set.
+    pub fn word(&self) -> &Word {
+        &self.word
+    }
+
+    /// They name another one than the present primary, and nothing has been made of that yet.
+    pub(super) fn word_disputes(&self) -> bool {
+        match &self.word {
+            Word::Changing(_) => true,
+            Word::Names(named) => {
+                self.primary().is_some_and(|present| named.backend.as_ref() != Some(present)) && !self.is_defied(named)
+            }
+            Word::NotAsked | Word::Awaited | Word::None(_) => false,
+        }
+    }
+
+    fn is_defied(&self, named: &Named) -> bool {
+        self.defied.as_ref().is_some_and(|defied| defied.place == named.place && defied.config_epoch == named.config_epoch)
+    }
+
+    /// Is the present primary lost by what the Sentinels say?
+    pub(super) fn judge_by_word(&self, by: &Arc<str>) -> Option<(Cause, String)> {
+        let Word::Names(named) = &self.word else { return None };
+        if named.backend.as_ref() == Some(by) {
+            return None;
+        }
+        let ballot = self.ballot();
+        let is_servable = match ballot.meaning(named) {
+            Meaning::Nothing => return None,
+            Meaning::Servable(_) => true,
+            Meaning::Unservable => false,
+        };
+        let defied = self.defied.as_ref().filter(|_| self.is_defied(named));
+        // One that cannot be served must not come to be seen as master only because it is asked less often: it may just lack answers.
+        let young = named
+            .backend
+            .as_ref()
+            .and_then(|name| self.place(name))
+            .is_some_and(|place| self.backends[place].health.claim().is_some());
+        match defied {
+            Some(defied) if defied.by_operator || !is_servable => None,
+            None if !is_servable && young => None,
+            Some(_) | None => Some((Cause::Sentinel, format!("{by} is not the one: {named}"))),
+        }
+    }
+
+    /// A primary was granted the traffic by this rule: what becomes of those that the Sentinels decided against, and of a word that was
+    /// decided against.
+    pub(super) fn note_word(&mut self, to: &str, rule: Rule) {
+        self.defied = match &self.word {
+            Word::Names(named) if named.backend.as_deref() != Some(to) => {
+                let by_operator = rule == Rule::Operator;
+                Some(Defied { place: named.place.clone(), config_epoch: named.config_epoch, by_operator })
+            }
+            _ => None,
+        };
+        if rule == Rule::Sentinel {
+            for backend in self.backends.iter_mut().filter(|backend| &*backend.name != to) {
+                if backend.health.claim().is_some() && backend.bar.is_none() {
+                    backend.bar = Some(Bar::Outvoted);
+                }
+            }
+        }
+    }
+}
