@@ -3,6 +3,7 @@
 //! Threads: this one is the control side (checks, coordinators, admin, signals), one accepts, and each worker has one. They meet only
 //! in the types of [`crate::route`] and in the orders that are sent from here.
 
+mod access;
 mod limits;
 mod logging;
 mod plan;

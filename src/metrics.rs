@@ -35,6 +35,7 @@ pub struct Metrics {
     request_duration: HistogramVec,
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
+    denied: IntCounterVec,
 }
 
 /// From a tenth of a millisecond to ten seconds: what a check, a connect or a failover takes.
@@ -157,6 +158,12 @@ impl Metrics {
                 "Sessions (redis mode) that need an upstream of their own just now, by reason.",
                 ["listener", "reason"]
             ),
+            denied: family!(
+                IntCounterVec,
+                "mainstay_denied_total",
+                "What mainstay denied clients (redis mode): login = a wrong password or user, command = one that is denied on the listener.",
+                ["listener", "what"]
+            ),
             registry,
         }
     }
@@ -208,6 +215,8 @@ impl Metrics {
             request_duration: self.request_duration.with_label_values(&[listener]),
             retried: RetryReason::ALL.map(retried),
             pinned: PinReason::ALL.map(pinned),
+            denied_logins: self.denied.with_label_values(&[listener, "login"]),
+            denied_commands: self.denied.with_label_values(&[listener, "command"]),
             own_upstreams: self.upstreams.with_label_values(&[group, "own"]),
             shared_upstreams: self.upstreams.with_label_values(&[group, "shared"]),
             spare_upstreams: self.upstreams.with_label_values(&[group, "spare"]),
@@ -341,6 +350,10 @@ pub struct RedisModeMetrics {
     pub request_duration: Histogram,
     retried: [IntCounter; RetryReason::ALL.len()],
     pinned: [IntGauge; PinReason::ALL.len()],
+    /// `mainstay_denied_total{what="login"}`
+    pub denied_logins: IntCounter,
+    /// `mainstay_denied_total{what="command"}`
+    pub denied_commands: IntCounter,
     /// `mainstay_upstreams{kind="own"}` of the listener's group
     pub own_upstreams: IntGauge,
     /// `mainstay_upstreams{kind="shared"}` of the listener's group

@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
+use super::access::access;
 use crate::config::{self, Config, Mode};
 use crate::control::{self, GroupHandle};
 use crate::metrics::Metrics;
@@ -156,12 +157,12 @@ impl Plan {
                 let entry = &running.policy.listener;
                 entry.name == listener.name && entry.group == listener.group
             };
-            let sessions = before.iter().find(same).map(|running| running.policy.listener.sessions.clone());
+            let same = before.iter().find(same).map(|running| &*running.policy);
             // The socket may be the one of before: what is accepted from now on has the keepalive of now.
             if let Err(error) = bound.tune(listener.keepalive) {
                 warn!(listener = %listener.name, "cannot set keepalive: {error}");
             }
-            let policy = Arc::new(self.policy(listener, sessions.unwrap_or_default()));
+            let policy = Arc::new(self.policy(wanted, listener, same));
             self.listeners.push(Running { policy, bound });
         }
         for gone in before {
@@ -178,7 +179,8 @@ impl Plan {
         self.publish();
     }
 
-    fn policy(&self, listener: &config::Listener, sessions: Arc<AtomicUsize>) -> Policy {
+    /// `before`: of the same listener until now.
+    fn policy(&self, wanted: &Config, listener: &config::Listener, before: Option<&Policy>) -> Policy {
         Policy {
             listener: Arc::new(ListenerEntry {
                 name: listener.name.clone(),
@@ -188,13 +190,14 @@ impl Plan {
                 mode: listener.mode.as_str(),
                 shared_connections: listener.shared_connections,
                 max_connections: listener.max_connections,
-                sessions,
+                sessions: before.map(|policy| policy.listener.sessions.clone()).unwrap_or_default(),
                 draining: AtomicBool::new(false),
             }),
             route: listener.route,
             mode: listener.mode,
             shared_connections: listener.shared_connections,
             verify_alignment: listener.verify_alignment,
+            access: access(wanted, listener, before),
             connect_timeout: listener.connect_timeout,
             idle_timeout: listener.idle_timeout,
             keepalive: listener.keepalive,

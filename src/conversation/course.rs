@@ -32,6 +32,8 @@ pub(super) enum Stop {
     Close(Close),
     /// The server is busy with a script, in its own words.
     Busy(String),
+    /// The server does not let mainstay itself in, in its own words.
+    LockedOut(String),
     /// A shared upstream is of no use any more, and what becomes of what is in flight on it nobody can know.
     Astray(&'static str),
 }
@@ -184,24 +186,26 @@ impl Conversation {
         }
         let code = reply::hint(frame);
         match own {
-            Own::State | Own::Subscriptions(_) | Own::Queued if code.is_some() => {
+            Own::State | Own::Identity | Own::Subscriptions(_) | Own::Queued if code.is_some() => {
                 self.hint = code.or(self.hint);
                 Err(Stop::Next(Next::NotReady(code.unwrap_or_default())))
             }
-            Own::State | Own::Subscriptions(_) if frame.starts_with(reply::BUSY) => Err(self.busy(frame)),
+            Own::State | Own::Identity | Own::Subscriptions(_) if frame.starts_with(reply::BUSY) => Err(self.busy(frame)),
             // There is room again in a moment.
-            Own::State | Own::Subscriptions(_) if frame.starts_with(reply::MAX_CLIENTS) => {
+            Own::State | Own::Identity | Own::Subscriptions(_) if frame.starts_with(reply::MAX_CLIENTS) => {
                 Err(Stop::Next(Next::NotReady("max number of clients")))
             }
             Own::State | Own::Subscriptions(_) if frame[0] == b'-' => {
-                let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
-                // A server that does not know the command repeats its arguments, a password among them.
-                let text = text.split(", with args").next().unwrap_or_default().trim();
-                let why = format!("the primary does not accept what one accepted before: {text}");
+                let why = format!("the primary does not accept what one accepted before: {}", without_arguments(frame));
                 Err(Stop::Close(Close { why, fault: Fault::Replay }))
             }
+            Own::Identity if frame[0] == b'-' => Err(Stop::LockedOut(without_arguments(frame))),
+            Own::Poison => {
+                self.transaction.iter_mut().for_each(|transaction| transaction.dirty = true);
+                done
+            }
             // Another user gave the name, and this one may not.
-            Own::State | Own::Name | Own::Subscriptions(_) | Own::Queued => done,
+            Own::State | Own::Identity | Own::Name | Own::Subscriptions(_) | Own::Queued => done,
             Own::Mark => {
                 match frame[0] {
                     b'-' => self.waits_in_vain(),
@@ -336,7 +340,11 @@ impl Conversation {
         let begin = (0..index).rev().find(|at| self.is_multi(*at)).unwrap_or(0);
         for at in begin..index {
             if self.queue.get(at).is_some_and(|request| request.stage == Stage::Again) {
-                let reply: &[u8] = if self.is_multi(at) { b"+OK\r\n" } else { b"+QUEUED\r\n" };
+                let reply: &[u8] = match self.queue.get(at).map(|request| request.what) {
+                    Some(What::Client(_)) if self.is_multi(at) => b"+OK\r\n",
+                    Some(What::Client(_)) => QUEUED,
+                    Some(What::Own(_)) | None => b"",
+                };
                 self.settled.insert(self.queue.sequence(at), reply.to_vec());
                 self.queue.set(at, Stage::Settled);
             }
@@ -357,6 +365,12 @@ impl Conversation {
         self.settled.insert(self.queue.sequence(index), reply.to_vec());
         Ok(Course::Swallow(Role::Kept(stage)))
     }
+}
+
+/// What an error reply says. A server that does not know a command repeats its arguments, a password among them: that part is left out.
+fn without_arguments(frame: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&frame[1..frame.len().min(200)]);
+    text.split(", with args").next().unwrap_or_default().trim().to_owned()
 }
 
 /// The first element of an array or a push, where it is a string that has come in whole.

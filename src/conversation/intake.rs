@@ -91,9 +91,16 @@ impl Conversation {
         self.queue.append(bytes);
         if self.queue.is_open() {
             self.queue.close();
-        } else {
+        } else if !self.breaks_off_outside(turn) {
             self.receive(turn);
         }
+    }
+
+    /// Who has not logged in may send little.
+    fn breaks_off_outside(&mut self, turn: &mut Turn<'_>) -> bool {
+        let too_large = if self.is_outside(turn.access) { self.is_too_large_outside() } else { None };
+        too_large.into_iter().for_each(|error| self.break_off(error, turn));
+        too_large.is_some()
     }
 
     /// The client broke the protocol or a bound: what it asked before is answered, then it is told, then nothing more is read of it.
@@ -117,6 +124,9 @@ impl Conversation {
             self.queue.discard_incoming();
             return;
         };
+        if (turn.access.is_some() || self.writes_forbidden) && self.is_refused(command, turn) {
+            return;
+        }
         if command.kind == Kind::Plain && self.intake.ghost.is_none() {
             self.note_write(command);
             self.queue.push(What::Client(command), false, turn.now);
@@ -136,7 +146,7 @@ impl Conversation {
     }
 
     #[cold]
-    fn receive_special(&mut self, command: Command, turn: &mut Turn<'_>) {
+    pub(super) fn receive_special(&mut self, command: Command, turn: &mut Turn<'_>) {
         let words: Vec<Bytes> = arguments(self.queue.incoming()).map(|word| Box::from(&word[..])).collect();
         if let Some(reply) = self.local_reply(command, &words).or_else(|| self.reader_reply(&words)) {
             self.settle_new(What::Client(command), reply, turn);
@@ -319,15 +329,18 @@ impl Conversation {
         let incoming = self.queue.incoming();
         // What was announced counts: a server that does not take so much says so at once.
         let size = self.requests.announced().saturating_add(incoming.len() as u64);
-        if self.queue.is_open() || size <= KEPT_BYTES_MAX as u64 {
+        if self.breaks_off_outside(turn) || self.queue.is_open() || size <= KEPT_BYTES_MAX as u64 {
             return;
         }
-        let command = turn.commands.look_up_request(incoming).unwrap_or(UNKNOWN);
-        let is_whole_needed = changes_connection(command.kind) || goes_alone(command.kind);
+        let command = turn.commands.look_up_request(self.queue.incoming()).unwrap_or(UNKNOWN);
+        if (turn.access.is_some() || self.writes_forbidden) && !is_whole_needed(command.kind) && self.is_refused(command, turn) {
+            self.swallowing = true;
+            return;
+        }
         if self.intake.ghost.is_some() {
             self.settle_new(What::Client(command), b"+QUEUED\r\n".to_vec(), turn);
             self.swallowing = true;
-        } else if !is_whole_needed {
+        } else if !is_whole_needed(command.kind) {
             self.note_write(command);
             self.queue.open(What::Client(command), false, turn.now);
         } else if size > whole_bytes_max(command.kind) as u64 {
@@ -347,6 +360,10 @@ impl Conversation {
         }
         is_too_large || self.failure.is_some()
     }
+}
+
+fn is_whole_needed(kind: Kind) -> bool {
+    changes_connection(kind) || goes_alone(kind)
 }
 
 fn too_large(kind: Kind) -> Vec<u8> {

@@ -17,6 +17,7 @@
 //!   asked again at the next primary) or it turns out that nothing changed ([`Conversation::primary_stays`]: it is passed on).
 //! - Who holds requests for too long calls [`Conversation::refuse`].
 
+mod access;
 mod blocking;
 mod bounds;
 mod busy;
@@ -40,6 +41,7 @@ mod transaction;
 mod verdicts;
 mod words;
 
+pub use access::{Access, Denied, Gate, User, Users};
 pub use connection_key::ConnectionKey;
 pub use scripts::Scripts;
 pub use sharing::Need;
@@ -90,6 +92,10 @@ pub struct Conversation {
     over: bool,
     /// It broke the protocol: it is told so in its turn, and nothing more is read.
     failure: Option<Box<Close>>,
+    /// It has logged in, where users are mainstay's own.
+    inside: bool,
+    /// What it must not do where its upstream leads to.
+    writes_forbidden: bool,
 
     // What was asked.
     queue: Queue,

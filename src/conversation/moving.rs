@@ -23,6 +23,7 @@ const TOO_LARGE: &[u8] =
 impl Conversation {
     /// A connection to the primary of `epoch` stands; the state of the one before is replayed first.
     pub fn attach(&mut self, epoch: Epoch, turn: &mut Turn<'_>) {
+        self.look_up_identity(turn);
         self.begin(epoch, false, turn);
         self.is_marked = self.state.as_ref().is_some_and(|state| state.is_special() || state.tracks());
         self.bare = self.oversees();
@@ -48,6 +49,9 @@ impl Conversation {
     /// The part that is the same for an upstream of its own and a shared one.
     pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
+        if self.reads {
+            self.forbid_writes(!is_tenure(epoch), turn);
+        }
         let before = self.attached.replace(epoch);
         if before.is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
@@ -60,7 +64,7 @@ impl Conversation {
         self.at_replica = is_tenure(epoch);
         self.queue.rewind();
         let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
-        if !same {
+        if !same || self.writes_forbidden {
             self.reconsider();
         }
         self.emit(turn);

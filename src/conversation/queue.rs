@@ -146,8 +146,8 @@ impl Queue {
     pub(super) fn push_own(&mut self, own: Own, bytes: &[u8], asked: Moment) {
         debug_assert!(!self.open && self.incoming == 0, "own requests stand between the client's");
         self.append(bytes);
-        // A WAIT behind it must not be asked before it is known that it was allowed.
-        self.push(What::Own(own), own == Own::Mark, asked);
+        // A WAIT behind it must not be asked before it is known that it was allowed; nothing may before mainstay has logged in.
+        self.push(What::Own(own), matches!(own, Own::Mark | Own::Identity), asked);
     }
 
     /// What has come in is the beginning of a request that is passed on while it comes.

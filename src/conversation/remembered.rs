@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use super::connection_key::{ConnectionKey, auth, is_same};
 use super::request::Own;
@@ -41,9 +42,8 @@ impl Effect {
                 Self::Hello { login, name, .. } => {
                     login.as_ref().map_or(0, |Login(words)| all(words)) + name.as_ref().map_or(0, |name| name.len())
                 }
-                Self::Login(Login(words)) | Self::Tracking(words) | Self::Subscribe(_, words) | Self::Unsubscribe(_, words) => {
-                    all(words)
-                }
+                Self::Login(Login(words)) => all(words),
+                Self::Tracking(words) | Self::Subscribe(_, words) | Self::Unsubscribe(_, words) => all(words),
                 Self::Select(word) | Self::Name(word) | Self::NoEvict(word) | Self::NoTouch(word) => word.len(),
                 Self::Info(key, value) => key.len() + value.len(),
                 Self::Reset => 0,
@@ -65,12 +65,14 @@ impl Effect {
 
 /// The arguments behind `AUTH`.
 #[derive(Clone)]
-pub(super) struct Login(pub Vec<Bytes>);
+pub(super) struct Login(pub Arc<[Bytes]>);
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Remembered {
     version: Option<u8>,
+    /// Who mainstay is to the server on this connection, where users are mainstay's own. Then `login` is nobody.
+    pub identity: Option<Login>,
     login: Option<Login>,
     database: Option<Bytes>,
     /// See [`ConnectionKey`].
@@ -133,12 +135,17 @@ impl Remembered {
     pub(super) fn key(&self) -> ConnectionKey {
         let database = self.database.clone().filter(|database| **database != *b"0");
         let selected_by = self.selected_by.clone().filter(|_| database.is_some());
-        ConnectionKey { login: self.login.clone(), database, selected_by, resp3: self.speaks_resp3() }
+        ConnectionKey {
+            login: self.login.clone().or_else(|| self.identity.clone()),
+            database,
+            selected_by,
+            resp3: self.speaks_resp3(),
+        }
     }
 
     /// It has told the server who it is.
     pub(super) fn logs_in(&self) -> bool {
-        self.login.is_some()
+        self.login.is_some() || self.identity.is_some()
     }
 
     /// The server treats this connection in another way than others.
@@ -203,7 +210,7 @@ impl Remembered {
                     self.subscription_bytes -= if subscribed.remove(&name) { name.len() + BYTES_A_NAME } else { 0 };
                 }
             }
-            Effect::Reset => *self = Self::default(),
+            Effect::Reset => *self = Self { identity: self.identity.take(), ..Self::default() },
         }
     }
 
@@ -218,8 +225,9 @@ impl Remembered {
     /// The part of [`Self::replay`] that a server takes also while a script keeps it busy.
     pub(super) fn replay_bare(&self) -> Vec<(Own, bool, Vec<u8>)> {
         let version = |version: u8| (Own::State, true, request(["HELLO", version.to_string().as_str()]));
+        let identity = self.identity.iter().map(|identity| (Own::Identity, true, auth(identity)));
         let login = |login| (Own::State, true, auth(login));
-        self.login.iter().map(login).chain(self.version.map(version)).collect()
+        identity.chain(self.login.iter().map(login)).chain(self.version.map(version)).collect()
     }
 
     /// The requests that tell a new connection all of it, in order; `true` for those that go alone: what follows a login must not run
@@ -266,7 +274,7 @@ pub(super) fn effect_of(kind: Kind, arguments: &[Bytes]) -> Option<Effect> {
     let nth = |index: usize| arguments.get(index).cloned();
     match kind {
         Kind::Hello => hello(arguments),
-        Kind::Auth => (arguments.len() > 1).then(|| Effect::Login(Login(arguments[1..].to_vec()))),
+        Kind::Auth => (arguments.len() > 1).then(|| Effect::Login(Login(arguments[1..].into()))),
         Kind::Select => nth(1).map(Effect::Select),
         Kind::ClientSetName => nth(2).map(Effect::Name),
         Kind::ClientSetInfo => nth(2).zip(nth(3)).map(|(key, value)| Effect::Info(key, value)),
@@ -307,7 +315,7 @@ fn hello(arguments: &[Bytes]) -> Option<Effect> {
     let mut rest = arguments.get(2..).unwrap_or_default();
     while let Some(word) = rest.first() {
         if word.eq_ignore_ascii_case(b"AUTH") && rest.len() > 2 {
-            login = Some(Login(rest[1..3].to_vec()));
+            login = Some(Login(rest[1..3].into()));
             rest = &rest[3..];
         } else if word.eq_ignore_ascii_case(b"SETNAME") && rest.len() > 1 {
             name = Some(rest[1].clone());

@@ -59,6 +59,11 @@ impl Conversation {
                 self.refuse_as(&words, turn);
                 return Ok(Next::Discard);
             }
+            Err(Stop::LockedOut(words)) => {
+                self.detach(turn)?;
+                self.refuse("the primary does not let it in; its log says why", turn);
+                return Ok(Next::LockedOut(words));
+            }
             // Who shares it with others ends it for all of them, and each is told of that, this one too.
             Err(Stop::Astray(why)) => return Ok(Next::DropUpstream(Some(why))),
             Err(Stop::Next(next)) => {

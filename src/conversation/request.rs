@@ -32,12 +32,16 @@ pub(super) enum What {
 pub(super) enum Own {
     /// Replays the connection's state; a refusal ends the session.
     State,
-    /// The same, of what may as well be missing: how the connection is called.
+    /// Logs in as mainstay itself, where users are mainstay's own.
+    Identity,
+    /// The same as [`Self::State`], of what may as well be missing: how the connection is called.
     Name,
     /// Replays subscriptions of this kind: as many confirmations as there are.
     Subscriptions(Channels),
     /// Writes something, so that WAIT on this connection covers all that was written before on others.
     Mark,
+    /// Stands for a request that was refused inside a transaction, so that the server aborts that.
+    Poison,
     /// Replays a command queued in a transaction.
     Queued,
     /// Loads a script.

@@ -5,7 +5,7 @@ use super::reconsidered::forgets_watch;
 use super::refusal::is_for_a_while;
 use super::remembered::{Effect, changes_connection};
 use super::replies::Frame;
-use super::request::{Request, Stage, What};
+use super::request::{Own, Request, Stage, What};
 use super::transaction::Transaction;
 use super::{Close, Conversation, Next, Turn};
 use crate::resp::command::{Command, Kind};
@@ -109,6 +109,9 @@ impl Conversation {
         for index in 0..self.queue.len() {
             let Some(request) = self.queue.get(index).copied() else { break };
             let What::Client(command) = request.what else {
+                if let (What::Own(Own::Poison), Some(transaction)) = (request.what, &mut self.transaction) {
+                    transaction.dirty = true;
+                }
                 self.settle(index, Vec::new());
                 continue;
             };

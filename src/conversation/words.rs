@@ -1,6 +1,6 @@
 //! The words around a conversation: what it is given, and what follows from what it heard.
 
-use super::Scripts;
+use super::{Access, Scripts};
 use crate::resp::command::Commands;
 use crate::route::Moment;
 
@@ -12,6 +12,10 @@ pub trait Outlet {
     fn answered(&mut self, asked: Moment);
     /// A request is asked again.
     fn retried(&mut self, why: Retry);
+    /// A request was refused by mainstay: it is denied to this client.
+    fn denied(&mut self) {}
+    /// Somebody tried to log in with a name or a password that is none.
+    fn wrong_password(&mut self) {}
 }
 
 /// Why a request is asked again: the label of `mainstay_retries_total`.
@@ -47,6 +51,8 @@ pub struct Turn<'a> {
     pub now: Moment,
     /// What commands do, as the primary said last.
     pub commands: &'a Commands,
+    /// What the listener lets whom say; None where that is everything.
+    pub access: Option<&'a Access>,
     /// The scripts that the group's sessions have sent.
     pub scripts: &'a mut Scripts,
     /// Where words go.
@@ -66,6 +72,8 @@ pub enum Next {
     NotReady(&'static str),
     /// Nothing is wrong with this upstream, but it is of no further use. Abort it.
     Discard,
+    /// The server does not let mainstay itself in, and says so in these words. What waited was refused. Abort the upstream.
+    LockedOut(String),
 }
 
 /// What follows from the end of an epoch.

@@ -33,6 +33,7 @@ use super::transport::Stream;
 use super::trunk::Pool;
 use super::unblock::Unblock;
 use super::upstream;
+use crate::config::ListenerRoute;
 use crate::conversation::Scripts;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
 use crate::resp::command::Commands;
@@ -247,6 +248,8 @@ impl Lanes {
                 let ticks_max = session.policy.idle_timeout.as_millis().div_ceil(TICK.as_millis());
                 if session.is_idle(tick, u32::try_from(ticks_max).unwrap_or(u32::MAX / 2)) {
                     session.cut(CloseReason::Idle, self);
+                } else if session.is_overdue(tick) {
+                    session.cut(CloseReason::Refused, self);
                 }
             })
             .await;
@@ -278,12 +281,12 @@ impl Lanes {
     }
 
     /// Park, attach or refuse a client. Behind a queue everybody parks.
-    pub fn admit(&self, policy: &Policy, waiting_since: Option<Moment>) -> Admission {
+    pub fn admit(&self, wanted: ListenerRoute, waiting_since: Option<Moment>) -> Admission {
         let now = Moment::now();
         if self.stopping.get() {
             return Admission::Refuse;
         }
-        match self.admission(policy, waiting_since.unwrap_or(now), now) {
+        match self.admission(wanted, waiting_since.unwrap_or(now), now) {
             Admission::Attach if self.may_connect(now) && self.parked_count.get() == 0 => Admission::Attach,
             Admission::Attach => Admission::Park,
             other => other,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Fallback, ListenerRoute, Mode};
+use crate::conversation::Access;
 use crate::metrics::ListenerMetrics;
 use crate::route::{ListenerEntry, Moment, Route};
 
@@ -20,6 +21,8 @@ pub struct Policy {
     pub shared_connections: bool,
     /// See [`crate::config::Listener::verify_alignment`].
     pub verify_alignment: bool,
+    /// Redis mode: what clients may say, where that is not everything.
+    pub access: Option<Access>,
     /// To a backend.
     pub connect_timeout: Duration,
     /// Without a byte in either direction.

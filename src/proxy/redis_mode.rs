@@ -39,7 +39,7 @@ use super::tally::{Debt, Pinned, Tally};
 use super::tcp_mode::{PARKED_BYTES_MAX, QUEUED_BYTES_MAX};
 use super::transport::Stream;
 use super::trunk::Entry;
-use crate::conversation::{self, Conversation, Next};
+use crate::conversation::{self, Access, Conversation, Next};
 use crate::metrics::{CloseReason, HoldOutcome};
 use crate::route::{Moment, Noticed, Passage};
 
@@ -104,6 +104,11 @@ impl Dialogue {
         }
     }
 
+    /// Its client has yet to log in.
+    pub fn is_outside(&self, access: Option<&Access>) -> bool {
+        self.conversation.is_outside(access)
+    }
+
     /// Moves what can be moved now.
     pub fn poll(&mut self, cx: &mut Context<'_>, present: &Present<'_>, scratch: &mut [u8]) -> Poll<End> {
         let result = self.turn(cx, present, scratch);
@@ -157,9 +162,12 @@ impl Dialogue {
         let mut outlet = Outlet::new(&mut self.client, &mut self.owed, &present.session.tally, now, chunk);
         let commands = present.lanes.commands.borrow();
         let scripts = &mut present.lanes.scripts.borrow_mut();
-        let mut turn = conversation::Turn { now, commands: &commands, scripts, outlet: &mut outlet };
+        let mut turn = conversation::Turn { now, commands: &commands, access: present.access(), scripts, outlet: &mut outlet };
         let result = tell(&mut self.conversation, &mut turn);
         outlet.flush();
+        if outlet.has_guessed {
+            present.lanes.remarks.wrong_password(&present.lanes.link, &present.session.policy.listener, now);
+        }
         result
     }
 
@@ -262,6 +270,11 @@ impl Dialogue {
                 self.beware(present, lived);
             }
             Ok(Next::Discard) => drop(self.give_up_upstream()),
+            Ok(Next::LockedOut(words)) => {
+                let (group, listener) = (&present.lanes.link, &present.session.policy.listener);
+                present.lanes.remarks.locked_out(group, listener, &words, present.now());
+                drop(self.give_up_upstream());
+            }
             Ok(Next::NotReady(_)) => {
                 let lived = self.give_up_upstream();
                 self.beware(present, lived);

@@ -36,6 +36,9 @@ use crate::route::Moment;
 /// Ticks without a byte after which a redis-mode session gives back what it does not need.
 const REST_AFTER: u32 = 2;
 
+/// Ticks that a client has for logging in, where users are mainstay's own: half a minute.
+const LOGIN_TICKS_MAX: u32 = 300;
+
 /// What the session's task and its lanes share.
 pub struct Session {
     /// Its listener's rules.
@@ -59,6 +62,8 @@ pub struct Session {
     reminder: Cell<bool>,
     /// Idle, and what it could give back is given back.
     resting: Cell<bool>,
+    /// Since this tick its client has yet to log in.
+    outside_since: Cell<Option<u32>>,
 }
 
 /// What a session has upstream.
@@ -97,6 +102,7 @@ impl Session {
             waiting_since: Cell::new(None),
             reminder: Cell::new(false),
             resting: Cell::new(false),
+            outside_since: Cell::new(None),
         }
     }
 
@@ -241,6 +247,11 @@ impl Session {
         tick.wrapping_sub(self.active.get()) > ticks_max && may_be()
     }
 
+    /// Its client has been asked for a password for long enough.
+    pub fn is_overdue(&self, tick: u32) -> bool {
+        self.outside_since.get().is_some_and(|since| tick.wrapping_sub(since) > LOGIN_TICKS_MAX)
+    }
+
     fn poll(self: &Rc<Self>, cx: &mut Context<'_>, lanes: &Rc<Lanes>) -> Poll<(CloseReason, Stream)> {
         // Taken out, as what it ends in replaces it; nobody else looks at it meanwhile.
         let lane = self.lane.replace(Lane::None);
@@ -292,6 +303,10 @@ impl Session {
         let present = Present::new(lanes, self);
         let result = dialogue.poll(cx, &present, &mut scratch);
         let tick = lanes.local.tick.get();
+        if let Some(access) = &self.policy.access {
+            let since = self.outside_since.get().unwrap_or(tick);
+            self.outside_since.set(dialogue.is_outside(Some(access)).then_some(since));
+        }
         if present.has_moved() {
             self.active.set(tick);
             self.resting.set(false);

@@ -77,6 +77,16 @@ impl Tally {
         }
     }
 
+    /// Redis mode: mainstay denied a client a command.
+    pub fn denied_command(&self) {
+        self.metrics.redis_mode.iter().for_each(|metrics| metrics.denied_commands.inc());
+    }
+
+    /// Redis mode: mainstay denied a client to log in.
+    pub fn denied_login(&self) {
+        self.metrics.redis_mode.iter().for_each(|metrics| metrics.denied_logins.inc());
+    }
+
     /// Redis mode: an upstream of one session, counted for as long as what is returned lives.
     pub fn own_upstream(self: &Rc<Self>) -> OwnUpstream {
         self.add_upstreams(1);

@@ -23,7 +23,7 @@ pub async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream
     let mut held = Vec::new();
     let mut has_waited = false;
     loop {
-        match lanes.admit(&session.policy, session.waiting_since()) {
+        match lanes.admit(session.policy.route, session.waiting_since()) {
             Admission::Attach => {}
             Admission::Refuse => return Err((CloseReason::Refused, client)),
             Admission::Park => {

@@ -9,6 +9,7 @@
 //! | [`by_hand`] | what no flag tells, line by line with the reason |
 //! | `shipped.txt` | what Redis 7 and Valkey 9 say, for where nobody can be asked |
 //! | `table` | the look-up |
+//! | `writes` | what a replica refuses |
 //!
 //! # Renamed commands
 //!
@@ -20,6 +21,7 @@
 pub mod by_hand;
 pub mod declared;
 mod table;
+mod writes;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

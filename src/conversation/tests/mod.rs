@@ -1,5 +1,6 @@
 //! Conversations without sockets.
 
+mod access;
 mod edges;
 mod model;
 mod refusals;
@@ -40,6 +41,7 @@ impl Outlet for Heard {
 struct Talk {
     conversation: Conversation,
     commands: Arc<Commands>,
+    access: Option<Arc<Access>>,
     scripts: Scripts,
     heard: Heard,
     now: Moment,
@@ -50,7 +52,7 @@ impl Talk {
     fn new() -> Self {
         let (conversation, commands) = (Conversation::default(), Commands::shipped());
         let (scripts, heard, now) = (Scripts::default(), Heard::default(), Moment::from_millis(1000));
-        Self { conversation, commands, scripts, heard, now, epoch: 1 }
+        Self { conversation, commands, access: None, scripts, heard, now, epoch: 1 }
     }
 
     /// Its session may share upstreams.
@@ -78,7 +80,9 @@ impl Talk {
     }
 
     fn turn<T>(&mut self, act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> T) -> T {
-        let mut turn = Turn { now: self.now, commands: &self.commands, scripts: &mut self.scripts, outlet: &mut self.heard };
+        let access = self.access.as_deref();
+        let mut turn =
+            Turn { now: self.now, commands: &self.commands, access, scripts: &mut self.scripts, outlet: &mut self.heard };
         act(&mut self.conversation, &mut turn)
     }
 

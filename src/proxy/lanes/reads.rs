@@ -168,10 +168,10 @@ impl Lanes {
         self.route.borrow().reads.replicas.iter().any(|replica| replica.tenure.lag() > strictest)
     }
 
-    pub(super) fn admission(&self, policy: &Policy, waiting_since: Moment, now: Moment) -> Admission {
+    pub(super) fn admission(&self, wanted: ListenerRoute, waiting_since: Moment, now: Moment) -> Admission {
         let route = self.route.borrow();
         let newest = || self.link.route.borrow().clone();
-        match policy.route {
+        match wanted {
             ListenerRoute::Primary => match admission(&route, self.is_suspected(), waiting_since, now) {
                 Admission::Refuse if route.primary.is_err() && newest().primary.is_ok() => Admission::Park,
                 other => other,

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::route::{Fence, FirstByte, Primary, Reads, Vacancy};
+use crate::route::{Departure, Fence, FirstByte, Primary, Reads, Vacancy};
 
 fn route(epoch: Epoch, primary: Result<Primary, Vacancy>) -> Arc<Route> {
     let (hold_window, hint_interval) = (Duration::ZERO, Duration::from_millis(50));
@@ -36,7 +36,7 @@ fn lanes(published: Arc<Route>) -> (Lanes, watch::Sender<Arc<Route>>) {
 fn nobody_is_sent_away_for_want_of_a_primary_that_was_published_already() {
     let since = Moment::from_millis(0);
     let (lanes, sender) = lanes(route(1, Err(Vacancy { since, why: "lost".into(), left: Departure::Gone })));
-    assert_eq!(lanes.admit(None), Admission::Refuse, "there is no window");
+    assert_eq!(lanes.admit(ListenerRoute::Primary, None), Admission::Refuse, "there is no window");
     let primary = Primary {
         backend: "a".into(),
         endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
@@ -46,5 +46,5 @@ fn nobody_is_sent_away_for_want_of_a_primary_that_was_published_already() {
         login: None,
     };
     sender.send_replace(route(1, Ok(primary)));
-    assert_eq!(lanes.admit(None), Admission::Park, "its task has yet to follow");
+    assert_eq!(lanes.admit(ListenerRoute::Primary, None), Admission::Park, "its task has yet to follow");
 }

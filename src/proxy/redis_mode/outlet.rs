@@ -107,12 +107,14 @@ pub struct Outlet<'a> {
     ready: Range<usize>,
     /// Requests that came together and are answered together took the same time: the last one.
     took: (Moment, f64),
+    /// The client gave a wrong password.
+    pub has_guessed: bool,
 }
 
 impl<'a> Outlet<'a> {
     /// `chunk`: what the conversation is about to be given, if anything.
     pub fn new(client: &'a mut Stream, owed: &'a mut Owed, tally: &'a Tally, now: Moment, chunk: &'a [u8]) -> Self {
-        Self { client, owed, tally, now, chunk, ready: 0..0, took: (now, 0.0) }
+        Self { client, owed, tally, now, chunk, ready: 0..0, took: (now, 0.0), has_guessed: false }
     }
 
     /// Writes what is ready. To be called last.
@@ -172,5 +174,14 @@ impl conversation::Outlet for Outlet<'_> {
 
     fn retried(&mut self, why: Retry) {
         self.tally.retried(why);
+    }
+
+    fn denied(&mut self) {
+        self.tally.denied_command();
+    }
+
+    fn wrong_password(&mut self) {
+        self.has_guessed = true;
+        self.tally.denied_login();
     }
 }

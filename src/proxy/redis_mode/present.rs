@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use crate::conversation::Access;
 use crate::proxy::lanes::Lanes;
 use crate::proxy::session::Session;
 use crate::route::Moment;
@@ -26,6 +27,11 @@ impl<'a> Present<'a> {
     /// It is `now`.
     pub fn at(lanes: &'a Rc<Lanes>, session: &'a Rc<Session>, now: Moment) -> Self {
         Self { lanes, session, now: Cell::new(Some(now)), moved: Cell::new(false) }
+    }
+
+    /// What the session's client may say, where that is not everything.
+    pub fn access(&self) -> Option<&'a Access> {
+        self.session.policy.access.as_ref()
     }
 
     /// The clock, read once between two calls to the kernel: what is written was asked of the fence just before.

@@ -20,6 +20,8 @@ pub struct Remarks {
     upstream: Remark,
     replay: Remark,
     dropped: Remark,
+    locked_out: Remark,
+    wrong_password: Remark,
     /// While a lost trunk tells its sessions: how many that has ended so far, for a write and for anything else.
     gathered: Cell<Option<(usize, usize)>>,
 }
@@ -98,6 +100,29 @@ impl Remarks {
                 listener,
                 epoch,
                 "shared connection to {endpoint} lost: {writers} sessions had a write on its way and were closed, {go_on} others go on"
+            );
+        }
+    }
+
+    /// The primary does not let mainstay itself in, on behalf of its own users: no client can mend that.
+    pub fn locked_out(&self, group: &GroupLink, listener: &ListenerEntry, words: &str, now: Moment) {
+        if let Some(more) = self.locked_out.say(now) {
+            warn!(
+                group = &*group.name,
+                listener = &*listener.name,
+                "the primary refuses the login that [listener.auth] has for it (username, password_env or password_file), so that clients are \
+                 answered with errors: {words}{more}"
+            );
+        }
+    }
+
+    /// A client did not know a password. Which name it gave is not told: some give the password there.
+    pub fn wrong_password(&self, group: &GroupLink, listener: &ListenerEntry, now: Moment) {
+        if let Some(more) = self.wrong_password.say(now) {
+            info!(
+                group = &*group.name,
+                listener = &*listener.name,
+                "a client gave a user name and a password that do not fit{more}"
             );
         }
     }

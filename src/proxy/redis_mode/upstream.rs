@@ -169,7 +169,7 @@ impl Dialogue {
         let moves = session_shares(present)
             && self.conversation.attached_in().is_some_and(|epoch| lanes.still_grants(epoch))
             && lanes.readmits(&session.policy);
-        match if moves { Admission::Attach } else { lanes.admit(&session.policy, session.waiting_since()) } {
+        match if moves { Admission::Attach } else { lanes.admit(session.policy.route, session.waiting_since()) } {
             Admission::Attach => Ok(self.begin(present)),
             // It has left already, and nothing is kept for it.
             Admission::Park if self.client_ended => Err(End::Closed(CloseReason::Client)),

@@ -120,7 +120,8 @@ impl World {
     }
 
     pub(super) fn turn<T>(&mut self, act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> T) -> T {
-        let mut turn = Turn { now: self.now, commands: &self.commands, scripts: &mut self.scripts, outlet: &mut self.heard };
+        let mut turn =
+            Turn { now: self.now, commands: &self.commands, access: None, scripts: &mut self.scripts, outlet: &mut self.heard };
         let result = act(&mut self.conversation, &mut turn);
         let bytes = std::mem::take(&mut self.heard.text);
         self.client.hear(&bytes, self.excuses, &self.ledger);
@@ -261,7 +262,7 @@ impl World {
                     assert!(why.is_none(), "dropped: {why:?}");
                     return self.drop_link();
                 }
-                Ok(Next::NotReady(_) | Next::Discard) => return self.drop_link(),
+                Ok(Next::NotReady(_) | Next::Discard | Next::LockedOut(_)) => return self.drop_link(),
                 Err(close) => return self.close(close),
             }
         }

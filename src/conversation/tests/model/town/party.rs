@@ -70,7 +70,7 @@ impl Party {
 impl Town {
     pub fn turn<T>(&mut self, who: usize, act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> T) -> T {
         let Party { conversation, heard, client, excuses, .. } = &mut self.parties[who];
-        let mut turn = Turn { now: self.now, commands: &self.commands, scripts: &mut self.scripts, outlet: heard };
+        let mut turn = Turn { now: self.now, commands: &self.commands, access: None, scripts: &mut self.scripts, outlet: heard };
         let result = act(conversation, &mut turn);
         let bytes = std::mem::take(&mut heard.text);
         excuses.script_refused = self.ledger.script_refused;
@@ -245,7 +245,7 @@ impl Town {
                 assert!(why.is_none(), "dropped: {why:?}");
                 self.give_up(who);
             }
-            Ok(Next::NotReady(_) | Next::Discard) => self.give_up(who),
+            Ok(Next::NotReady(_) | Next::Discard | Next::LockedOut(_)) => self.give_up(who),
             Err(close) => self.close(who, close),
         }
         self.parties[who].awake = true;
