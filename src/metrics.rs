@@ -2,8 +2,10 @@
 //!
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
+mod data;
 mod labels;
 
+pub use data::{HoldMetrics, RedisModeMetrics};
 pub use labels::{CloseReason, HoldOutcome, PinReason, RetryReason};
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -21,6 +23,8 @@ pub struct Metrics {
     backend_up: IntGaugeVec,
     backend_role: IntGaugeVec,
     backend_lag: IntGaugeVec,
+    replica_usable: IntGaugeVec,
+    replica_sessions: IntGaugeVec,
     checks: IntCounterVec,
     check_duration: HistogramVec,
     sessions: IntGaugeVec,
@@ -105,6 +109,18 @@ impl Metrics {
                 "Bytes a replica is behind its primary.",
                 ["group", "backend"]
             ),
+            replica_usable: family!(
+                IntGaugeVec,
+                "mainstay_replica_usable",
+                "1 while a replica is in step with the primary, so that it may be read.",
+                ["group", "backend"]
+            ),
+            replica_sessions: family!(
+                IntGaugeVec,
+                "mainstay_replica_sessions",
+                "Sessions that read a replica.",
+                ["group", "backend"]
+            ),
             checks: family!(
                 IntCounterVec,
                 "mainstay_checks_total",
@@ -186,6 +202,8 @@ impl Metrics {
             primary: self.group_primary.with_label_values(labels),
             up: self.backend_up.with_label_values(labels),
             lag: self.backend_lag.with_label_values(labels),
+            usable: self.replica_usable.with_label_values(labels),
+            sessions: self.replica_sessions.with_label_values(labels),
             check_duration: self.check_duration.with_label_values(labels),
             families: self.clone(),
             group: group.to_owned(),
@@ -277,6 +295,8 @@ pub struct BackendMetrics {
     /// `mainstay_backend_up`
     pub up: IntGauge,
     lag: IntGauge,
+    usable: IntGauge,
+    sessions: IntGauge,
     /// `mainstay_check_duration_seconds`
     pub check_duration: Histogram,
     families: Metrics,
@@ -306,12 +326,20 @@ impl BackendMetrics {
         self.lag.set(bytes.unwrap_or(0).try_into().unwrap_or(i64::MAX));
     }
 
+    /// `mainstay_replica_usable`, `mainstay_replica_sessions`: 0 for the primary.
+    pub fn replica(&self, usable: bool, sessions: usize) {
+        self.usable.set(i64::from(usable));
+        self.sessions.set(sessions.try_into().unwrap_or(i64::MAX));
+    }
+
     /// The backend left the configuration.
     pub fn forget(&self) {
         let labels = &[self.group.as_str(), self.backend.as_str()];
         let _ = self.families.group_primary.remove_label_values(labels);
         let _ = self.families.backend_up.remove_label_values(labels);
         let _ = self.families.backend_lag.remove_label_values(labels);
+        let _ = self.families.replica_usable.remove_label_values(labels);
+        let _ = self.families.replica_sessions.remove_label_values(labels);
         for role in ROLES {
             let _ = self.families.backend_role.remove_label_values(&[labels[0], labels[1], role]);
         }
@@ -338,55 +366,5 @@ impl ListenerMetrics {
     /// `mainstay_sessions_closed_total`
     pub fn closed(&self, reason: CloseReason) -> &IntCounter {
         &self.closed[reason as usize]
-    }
-}
-
-/// One listener in redis mode, data side.
-#[derive(Clone, Debug)]
-pub struct RedisModeMetrics {
-    /// `mainstay_requests_total`
-    pub requests: IntCounter,
-    /// `mainstay_request_duration_seconds`
-    pub request_duration: Histogram,
-    retried: [IntCounter; RetryReason::ALL.len()],
-    pinned: [IntGauge; PinReason::ALL.len()],
-    /// `mainstay_denied_total{what="login"}`
-    pub denied_logins: IntCounter,
-    /// `mainstay_denied_total{what="command"}`
-    pub denied_commands: IntCounter,
-    /// `mainstay_upstreams{kind="own"}` of the listener's group
-    pub own_upstreams: IntGauge,
-    /// `mainstay_upstreams{kind="shared"}` of the listener's group
-    pub shared_upstreams: IntGauge,
-    /// `mainstay_upstreams{kind="spare"}` of the listener's group
-    pub spare_upstreams: IntGauge,
-}
-
-impl RedisModeMetrics {
-    /// `mainstay_retries_total`
-    pub fn retried(&self, reason: RetryReason) -> &IntCounter {
-        &self.retried[reason as usize]
-    }
-
-    /// `mainstay_pinned_sessions`
-    pub fn pinned(&self, reason: PinReason) -> &IntGauge {
-        &self.pinned[reason as usize]
-    }
-}
-
-/// One group, data side.
-#[derive(Clone, Debug)]
-pub struct HoldMetrics {
-    /// `mainstay_held`
-    pub held: IntGauge,
-    ended: [IntCounter; HoldOutcome::ALL.len()],
-    /// `mainstay_upstream_connect_duration_seconds`
-    pub connect_duration: Histogram,
-}
-
-impl HoldMetrics {
-    /// `mainstay_held_total`
-    pub fn ended(&self, outcome: HoldOutcome) -> &IntCounter {
-        &self.ended[outcome as usize]
     }
 }

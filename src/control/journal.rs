@@ -214,6 +214,17 @@ impl Journal {
         }
     }
 
+    /// Whether a replica may be read has changed.
+    pub fn replica(&self, backend: &str, out: Option<&str>) {
+        let (group, epoch) = (&self.group, self.epoch);
+        let message = match out {
+            None => "it is in step with the primary and may be read".to_owned(),
+            Some(why) => format!("it is not read any more: {why}"),
+        };
+        info!(%group, %backend, epoch, "replica {backend}: {message}");
+        self.event("replica", Some(backend), message);
+    }
+
     /// An operator asked for something.
     pub fn command(&self, action: &Action, result: &Result<String, Refusal>) {
         let (group, epoch) = (&self.group, self.epoch);
@@ -236,6 +247,7 @@ impl Journal {
             metrics.up.set(i64::from(backend.up));
             metrics.role(backend.role.as_deref());
             metrics.lag(backend.lag_bytes);
+            metrics.replica(backend.reads.as_deref() == Some("usable"), backend.read_sessions);
         }
     }
 

@@ -46,7 +46,14 @@ impl Coordinator {
             fresh_for: (check.interval * FRESH_INTERVALS).saturating_add(check.timeout),
         };
         let Readers { rule, tenures, promoted, .. } = &mut self.readers;
+        let was_in_force = |name: &Arc<str>| tenures.contains_key(name);
         rule.judge(&self.group, terms, self.awake);
+        for reader in rule.readers().iter().filter(|reader| reader.is_in_force() != was_in_force(&reader.name)) {
+            match &reader.standing {
+                Standing::Out(why) => self.journal.replica(&reader.name, Some(why)),
+                Standing::Usable { .. } | Standing::Claims => self.journal.replica(&reader.name, None),
+            }
+        }
         for reader in rule.readers() {
             if !reader.is_in_force() {
                 end(tenures.remove(&reader.name), reader.left);

@@ -255,18 +255,6 @@ impl Conversation {
         }
     }
 
-    /// A client library that reads replicas asks to be let, as a cluster's replica wants it. Here it is let already, and to no more.
-    fn reader_reply(&self, words: &[Bytes]) -> Option<Vec<u8>> {
-        match words {
-            _ if !self.reads || self.intake.in_multi => None,
-            [name] if name.eq_ignore_ascii_case(b"readonly") => Some(b"+OK\r\n".to_vec()),
-            [name] if name.eq_ignore_ascii_case(b"readwrite") => {
-                Some(b"-ERR mainstay: this address only reads; write where route is \"primary\"\r\n".to_vec())
-            }
-            _ => None,
-        }
-    }
-
     fn ghost_reply(&self, ghost: Ghost) -> Vec<u8> {
         match ghost {
             Ghost::Nil if self.speaks_resp3() => b"_\r\n".to_vec(),

@@ -27,6 +27,7 @@ mod effects;
 mod intake;
 mod moving;
 mod queue;
+mod reader;
 mod reconsidered;
 mod refusal;
 mod remembered;

@@ -242,7 +242,7 @@ impl Conversation {
     }
 
     /// Nothing is in flight, and nothing is withheld.
-    fn rests(&mut self) -> bool {
+    pub(super) fn rests(&mut self) -> bool {
         self.queue.awaited().is_none() && matches!(self.frame, Frame::Fresh) && self.doubt.is_none()
     }
 }

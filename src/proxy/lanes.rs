@@ -37,7 +37,6 @@ use crate::config::ListenerRoute;
 use crate::conversation::Scripts;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
 use crate::resp::command::Commands;
-use crate::resp::reply;
 use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route, Tenure, is_tenure};
 
 /// A place in the queue: a session that left it and comes again has another one.
@@ -131,18 +130,6 @@ impl Lanes {
             entered: Notify::new(),
             metrics,
         }
-    }
-
-    /// The lanes of a listener that only reads.
-    pub fn annex(&self, listener: &Arc<str>) -> Rc<Self> {
-        let mut annexes = self.annexes.borrow_mut();
-        let annex = annexes.entry(listener.clone()).or_insert_with(|| {
-            let lanes = Self::new(self.link.clone(), self.local.clone(), self.metrics.clone());
-            let annex = Rc::new(Self { is_annex: true, scripts: RefCell::new(Scripts::of_many_servers()), ..lanes });
-            spawn_local(annex.clone().run());
-            annex
-        });
-        annex.clone()
     }
 
     /// Follows the route until the group is forgotten.
@@ -242,6 +229,9 @@ impl Lanes {
         self.pool.expire();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.pool.tidy(tick);
+            if self.is_annex && self.replicas_have_settled() {
+                self.each(|session| session.goes_back(self)).await;
+            }
             self.each(|session| {
                 // The walk pauses and time goes on: a session that was just active must not be ahead of the tick it is held against.
                 let tick = self.local.tick.get();
@@ -353,19 +343,6 @@ impl Lanes {
             self.link.suspected.store(false, Ordering::SeqCst);
         }
         sent
-    }
-
-    /// What a replica says is no news of the primary: it puts nobody in question, and makes control look no more than once in each
-    /// `hint_interval`. That it takes no writes is no news at all.
-    fn hint_of_reader(&self, epoch: Epoch, what: Noticed) -> bool {
-        let now = Moment::now();
-        let ordinary = matches!(what, Noticed::Error(reply::READONLY | reply::NOREPLICAS));
-        let interval = self.route.borrow().hint_interval;
-        if ordinary || self.read_hint_at.get().is_some_and(|at| now.since(at) < interval) {
-            return false;
-        }
-        self.read_hint_at.set(Some(now));
-        self.link.hints.try_send(Hint { epoch, what }).is_ok()
     }
 
     /// Traffic hinted at a change that control has not yet looked into.

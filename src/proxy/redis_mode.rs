@@ -41,7 +41,7 @@ use super::transport::Stream;
 use super::trunk::Entry;
 use crate::conversation::{self, Access, Conversation, Next};
 use crate::metrics::{CloseReason, HoldOutcome};
-use crate::route::{Moment, Noticed, Passage};
+use crate::route::{Berth, Moment, Noticed, Passage};
 
 /// Rounds of reading and writing in one turn, so that a busy session does not starve its neighbours.
 const ROUNDS_PER_TURN: usize = 4;
@@ -53,6 +53,8 @@ pub struct Dialogue {
     conversation: Conversation,
     owed: Owed,
     upstream: Upstream,
+    /// At the replica that it reads, also while it has nothing to ask there.
+    berth: Option<Berth>,
     pinned: Pinned,
     debt: Debt,
     /// Much is owed to the client: what it had taken of it, and when it last took something.
@@ -90,6 +92,7 @@ impl Dialogue {
             conversation: Conversation::of(policy.shared_connections, policy.reads()),
             owed: Owed::default(),
             upstream: Upstream::None,
+            berth: None,
             pinned: Pinned::new(tally.clone()),
             debt: Debt::new(tally.clone()),
             patience: None,

@@ -224,6 +224,15 @@ impl Session {
         }
     }
 
+    /// Reads replicas again instead of the primary, if that goes unnoticed.
+    pub fn goes_back(self: &Rc<Self>, lanes: &Rc<Lanes>) {
+        if let Lane::Dialogue(dialogue) = &mut *self.lane.borrow_mut()
+            && lanes.has_replica(&self.policy)
+        {
+            dialogue.goes_back(&Present::new(lanes, self));
+        }
+    }
+
     /// Ends the session from outside, whatever it is doing.
     pub fn cut(self: &Rc<Self>, reason: CloseReason, lanes: &Rc<Lanes>) {
         let mut scratch = lanes.local.scratch.borrow_mut();

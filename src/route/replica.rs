@@ -163,6 +163,11 @@ impl Berth {
         tenure.sessions.fetch_add(1, Ordering::Relaxed);
         Self(tenure.clone())
     }
+
+    /// Is it at this replica?
+    pub fn is_of(&self, tenure: &Arc<Tenure>) -> bool {
+        Arc::ptr_eq(&self.0, tenure)
+    }
 }
 
 impl Drop for Berth {

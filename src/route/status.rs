@@ -238,7 +238,7 @@ pub struct Event {
     pub at: String,
     /// The group.
     pub group: String,
-    /// `withdrawn`, `elected`, `conflict`, `conflict_over`, `backend`, `command`, `stalled`, `reload`.
+    /// `withdrawn`, `elected`, `conflict`, `conflict_over`, `backend`, `replica`, `command`, `stalled`, `reload`.
     pub kind: String,
     /// The epoch in force.
     pub epoch: Epoch,

@@ -18,6 +18,9 @@
 //!
 //! How far one is behind is told, not judged: each listener has a `max_lag` of its own.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +101,8 @@ pub struct Replicas {
     before: Option<Id>,
     /// Until when a change of primary excuses them.
     grace_until: Option<Moment>,
+    /// Those with newer tenures are not excused: they have seen nothing but the present primary.
+    excused_up_to: u64,
     had_primary: bool,
     /// Of the present primary, the older first.
     samples: [Option<Sample>; 2],
@@ -123,6 +128,7 @@ impl Replicas {
             id: None,
             before: None,
             grace_until: None,
+            excused_up_to: 0,
             had_primary: false,
             samples: [None; 2],
             since: now,
@@ -168,7 +174,7 @@ impl Replicas {
     fn follow_line(&mut self, group: &Group, terms: Terms, now: Moment) {
         let primary = group.present_place().map(|place| &group.backends[place]);
         if primary.is_none() && self.had_primary {
-            self.grace_until = Some(now + terms.window);
+            (self.grace_until, self.excused_up_to) = (Some(now + terms.window), self.ordinals);
         }
         let elected = primary.is_some() && !self.had_primary;
         self.had_primary = primary.is_some();
@@ -180,6 +186,10 @@ impl Replicas {
             let continues = |id: &Id, last: &Id| group.lineage.follows(id, last, group.rules.max_succession_gap);
             self.before = last.filter(|last| facts.replid.as_ref().is_some_and(|id| continues(id, last)));
             self.samples = [None; 2];
+            if !elected {
+                // The same process goes on under another id.
+                self.excused_up_to = self.ordinals;
+            }
             self.grace_until = Some(now + terms.window);
         } else if elected {
             self.grace_until = Some(now + terms.window);
@@ -213,15 +223,14 @@ impl Replicas {
         let facts = match health.facts() {
             Some(facts) if fresh => facts,
             Some(_) | None => {
-                let message = last.message().map_or_else(|| "has not told its facts lately".to_owned(), |message| message);
+                let message = last.message().unwrap_or_else(|| "has not told its facts lately".to_owned());
                 return Standing::Out(format!("it {message}"));
             }
         };
         if !health.up {
             return out("it has not answered `rise` checks running yet");
         }
-        let was_in_force = known.is_some_and(Reader::is_in_force);
-        let excused = was_in_force && scene.in_grace;
+        let excused = scene.in_grace && known.is_some_and(|known| known.is_in_force() && known.ordinal <= self.excused_up_to);
         match facts.role {
             Role::Replica => {}
             Role::Master if excused && !scene.has_primary && facts.claims() => return Standing::Claims,

@@ -2,19 +2,27 @@
 //!
 //! Sessions of the primary ask the fence and nothing else; a tenure is only thought of where the fence says no.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::task::spawn_local;
+
 use super::Lanes;
 use crate::config::{Fallback, ListenerRoute};
+use crate::conversation::Scripts;
 use crate::proxy::policy::{Admission, Policy, admission, read_admission};
 use crate::proxy::redis_mode::is_heard_out;
-use crate::route::{Departure, Endpoint, Epoch, Moment, Passage, Phase, Replica, Route, Tenure, is_tenure};
+use crate::resp::reply;
+use crate::route::{Departure, Endpoint, Epoch, Hint, Moment, Noticed, Passage, Phase, Replica, Route, Tenure, is_tenure};
 use crate::tls::Connector;
 
 /// A replica that could not be connected to is not tried for so long where there is another. Its next check tells more.
 const AVOID_FOR: Duration = Duration::from_secs(1);
+/// Replicas that have been in step for so long, or as long as the hold window, are gone back to.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 /// Tenures of which it is remembered how they ended: those of sessions that have yet to hear of it.
 const ENDED_MAX: usize = 32;
 
@@ -52,6 +60,18 @@ pub enum Fate {
 }
 
 impl Lanes {
+    /// The lanes of a listener that only reads.
+    pub fn annex(&self, listener: &Arc<str>) -> Rc<Self> {
+        let mut annexes = self.annexes.borrow_mut();
+        let annex = annexes.entry(listener.clone()).or_insert_with(|| {
+            let lanes = Self::new(self.link.clone(), self.local.clone(), self.metrics.clone());
+            let annex = Rc::new(Self { is_annex: true, scripts: RefCell::new(Scripts::of_many_servers()), ..lanes });
+            spawn_local(annex.clone().run());
+            annex
+        });
+        annex.clone()
+    }
+
     /// May something be written to an upstream of this epoch or tenure?
     #[inline]
     pub fn passage(&self, epoch: Epoch, now: Moment) -> Passage {
@@ -238,6 +258,17 @@ impl Lanes {
         in_step(&route, u64::MAX).any(|replica| replica.tenure.number() != number)
     }
 
+    /// Is there a replica in step for sessions of this listener?
+    pub fn has_replica(&self, policy: &Policy) -> bool {
+        in_step(&self.route.borrow(), policy.max_lag()).next().is_some()
+    }
+
+    /// For so long that who reads the primary may go back to replicas: one that comes and goes moves nobody to and fro.
+    pub(super) fn replicas_have_settled(&self) -> bool {
+        let route = self.route.borrow();
+        !route.reads.replicas.is_empty() && Moment::now() >= route.reads.since + route.hold_window.max(SETTLED_AFTER)
+    }
+
     /// Is there somewhere to go for a session of this listener?
     pub fn has_target(&self, policy: &Policy) -> bool {
         let route = self.route.borrow();
@@ -248,6 +279,19 @@ impl Lanes {
                 reads(max_lag) || fallback == Fallback::Primary && route.primary.is_ok()
             }
         }
+    }
+
+    /// What a replica says is no news of the primary: it puts nobody in question, and makes control look no more than once in each
+    /// `hint_interval`. That it takes no writes is no news at all.
+    pub(super) fn hint_of_reader(&self, epoch: Epoch, what: Noticed) -> bool {
+        let now = Moment::now();
+        let ordinary = matches!(what, Noticed::Error(reply::READONLY | reply::NOREPLICAS));
+        let interval = self.route.borrow().hint_interval;
+        if ordinary || self.read_hint_at.get().is_some_and(|at| now.since(at) < interval) {
+            return false;
+        }
+        self.read_hint_at.set(Some(now));
+        self.link.hints.try_send(Hint { epoch, what }).is_ok()
     }
 
     /// Why a client that waits has no upstream, for that client.

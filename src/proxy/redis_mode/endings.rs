@@ -118,6 +118,9 @@ impl Dialogue {
             Upstream::Connecting(connecting) => passed(connecting.epoch),
             Upstream::None | Upstream::Parked | Upstream::Shared(_) | Upstream::Draining(_) => None,
         };
+        if left.is_some() {
+            self.berth = None;
+        }
         match (&self.upstream, left) {
             (Upstream::Live(_), Some(left)) => {
                 match self.tell(present, &[], |conversation, turn| conversation.withdraw(left, turn)) {
@@ -154,6 +157,17 @@ impl Dialogue {
             (Upstream::Parked | Upstream::Connecting(_) | Upstream::Draining(_), _) => return false,
         }
         self.ending.is_some() || self.needs_the_clock() || self.conversation.wants_upstream() || !self.owed.is_clear()
+    }
+
+    /// Replicas are in step again: a session that reads the primary instead goes back to them, if it is doing nothing just now. It connects
+    /// when it has something to ask.
+    pub fn goes_back(&mut self, present: &Present<'_>) {
+        let at_primary = self.upstream.live_epoch().is_some_and(|epoch| !is_tenure(epoch));
+        if at_primary && self.ending.is_none() && self.owed.is_clear() && self.conversation.may_change_places() {
+            self.tell(present, &[], Conversation::leave);
+            self.upstream = Upstream::None;
+            (self.doubt, self.waits_for_fence) = (None, false);
+        }
     }
 
     /// Has a deadline to watch.
@@ -207,8 +221,8 @@ impl Dialogue {
 
     /// What follows is no conversation.
     pub fn into_splice(self, live: Live) -> (Splice, Counted) {
-        let Live { stream, epoch, berth, counted, .. } = live;
-        let mut splice = Splice::new(self.client, stream, epoch, berth, self.conversation.into_opaque());
+        let Live { stream, epoch, counted, .. } = live;
+        let mut splice = Splice::new(self.client, stream, epoch, self.berth, self.conversation.into_opaque());
         splice.owes(self.owed.into_rest());
         self.pinned.opaque();
         (splice, Counted::new(counted, self.pinned))

@@ -9,7 +9,7 @@ use crate::conversation::{Close, Conversation, Fault, Next};
 use crate::metrics::CloseReason;
 use crate::proxy::lanes::Target;
 use crate::proxy::trunk::{Frames, Seat, Trunk};
-use crate::route::{Berth, Moment};
+use crate::route::Moment;
 
 /// A client that is owed more, and takes nothing of it for [`PATIENCE`], is closed. On an upstream of its own the primary would be left waiting
 /// instead; here the others are behind it.
@@ -25,8 +25,6 @@ const LARGE_BYTES: usize = 64 * 1024;
 pub(super) struct Boarded {
     pub(super) trunk: Rc<Trunk>,
     pub(super) seat: Rc<Seat>,
-    /// At the replica that the trunk leads to.
-    _berth: Option<Berth>,
     /// Since when the epoch has passed, and replies to what was sent are awaited.
     pub(super) draining: Option<Moment>,
 }
@@ -47,8 +45,8 @@ impl Dialogue {
         let Some(trunk) = lanes.pool.trunk(lanes, &session.policy, self.conversation.connection_key(), target.place()) else {
             return false;
         };
-        let (epoch, berth) = (trunk.epoch, target.tenure.as_ref().map(Berth::take));
-        self.upstream = Upstream::Shared(Boarded { trunk, seat: Seat::new(session), _berth: berth, draining: None });
+        let epoch = trunk.epoch;
+        self.upstream = Upstream::Shared(Boarded { trunk, seat: Seat::new(session), draining: None });
         self.tell(present, &[], |conversation, turn| conversation.attach_shared(epoch, turn));
         true
     }

@@ -43,7 +43,6 @@ type Attempt = Pin<Box<dyn Future<Output = io::Result<(Stream, Slot)>>>>;
 
 pub(super) struct Connecting {
     pub(super) epoch: Epoch,
-    berth: Option<Berth>,
     future: Attempt,
 }
 
@@ -51,8 +50,6 @@ pub(super) struct Connecting {
 pub struct Live {
     pub(super) stream: Stream,
     pub(super) epoch: Epoch,
-    /// At the replica that it leads to.
-    pub(super) berth: Option<Berth>,
     pub(super) counted: OwnUpstream,
     pub(super) slot: Option<Slot>,
     pub(super) since: Moment,
@@ -133,8 +130,8 @@ impl Dialogue {
                 Upstream::Connecting(connecting) => match connecting.future.as_mut().poll(cx) {
                     Poll::Pending => false,
                     Poll::Ready(connected) => {
-                        let (epoch, berth) = (connecting.epoch, connecting.berth.take());
-                        self.connected(present, epoch, berth, connected)?;
+                        let epoch = connecting.epoch;
+                        self.connected(present, epoch, connected)?;
                         true
                     }
                 },
@@ -227,7 +224,10 @@ impl Dialogue {
         let lanes = present.lanes;
         let had = self.conversation.attached_in();
         let Some(target) = lanes.target(&present.session.policy, had) else { return true };
-        let (epoch, berth) = (target.epoch, target.tenure.as_ref().map(Berth::take));
+        let epoch = target.epoch;
+        if !matches!((&self.berth, &target.tenure), (Some(berth), Some(tenure)) if berth.is_of(tenure)) {
+            self.berth = target.tenure.as_ref().map(Berth::take);
+        }
         if self.conversation.need() == Need::Shared {
             match self.stand_at_door(present) {
                 Entry::Wait => return false,
@@ -242,11 +242,11 @@ impl Dialogue {
         }
         let spare = if session_shares(present) { lanes.pool.take_spare(epoch) } else { None };
         if let Some(Spare { stream, counted, .. }) = spare {
-            self.go_live(present, epoch, berth, stream, counted.taken(), None);
+            self.go_live(present, epoch, stream, counted.taken(), None);
             lanes.pump();
         } else {
             let future = Box::pin(present.lanes.clone().connect(target.endpoint, present.session.policy.clone()));
-            self.upstream = Upstream::Connecting(Connecting { epoch, berth, future });
+            self.upstream = Upstream::Connecting(Connecting { epoch, future });
         }
         true
     }
@@ -262,13 +262,7 @@ impl Dialogue {
         entry
     }
 
-    fn connected(
-        &mut self,
-        present: &Present<'_>,
-        epoch: Epoch,
-        berth: Option<Berth>,
-        connected: io::Result<(Stream, Slot)>,
-    ) -> Result<(), End> {
+    fn connected(&mut self, present: &Present<'_>, epoch: Epoch, connected: io::Result<(Stream, Slot)>) -> Result<(), End> {
         self.upstream = Upstream::None;
         present.moves();
         match connected {
@@ -278,7 +272,7 @@ impl Dialogue {
             }
             Ok((stream, slot)) if present.lanes.still_grants(epoch) => {
                 let counted = present.session.tally.own_upstream();
-                self.go_live(present, epoch, berth, stream, counted, Some(slot));
+                self.go_live(present, epoch, stream, counted, Some(slot));
             }
             Ok((stream, _)) => stream.abort(),
             Err(_) => {
@@ -290,19 +284,10 @@ impl Dialogue {
     }
 
     /// A connection of its own is there. Without a slot it is one that somebody else has given back.
-    fn go_live(
-        &mut self,
-        present: &Present<'_>,
-        epoch: Epoch,
-        berth: Option<Berth>,
-        stream: Stream,
-        counted: OwnUpstream,
-        slot: Option<Slot>,
-    ) {
+    fn go_live(&mut self, present: &Present<'_>, epoch: Epoch, stream: Stream, counted: OwnUpstream, slot: Option<Slot>) {
         self.upstream = Upstream::Live(Live {
             stream,
             epoch,
-            berth,
             counted,
             is_used: slot.is_none(),
             slot,
