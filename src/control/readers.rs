@@ -51,7 +51,7 @@ impl Coordinator {
         for reader in rule.readers().iter().filter(|reader| reader.is_in_force() != was_in_force(&reader.name)) {
             match &reader.standing {
                 Standing::Out(why) => self.journal.replica(&reader.name, Some(why)),
-                Standing::Usable { .. } | Standing::Claims => self.journal.replica(&reader.name, None),
+                Standing::Usable { .. } | Standing::Unsettled => self.journal.replica(&reader.name, None),
             }
         }
         for reader in rule.readers() {
@@ -67,7 +67,7 @@ impl Coordinator {
                     }
                     tenure.set_phase(Phase::Usable);
                 }
-                Standing::Claims | Standing::Out(_) => tenure.set_phase(Phase::Claims),
+                Standing::Unsettled | Standing::Out(_) => tenure.set_phase(Phase::Unsettled),
             }
         }
         let readers = rule.readers();
@@ -76,13 +76,17 @@ impl Coordinator {
             let stays = readers.iter().any(|reader| reader.name == *name);
             if !stays && primary == Some(name) {
                 // Its sessions are under the epoch from now on, those that stay.
-                tenure.set_phase(Phase::Claims);
+                tenure.set_phase(Phase::Unsettled);
                 *promoted = Some((self.group.epoch(), tenure.number()));
             } else if !stays {
                 tenure.set_phase(Phase::Ended(Departure::Gone));
             }
             stays
         });
+        if self.readers.rule.readers().iter().any(|reader| reader.is_odd_since(self.awake)) {
+            // Everybody is asked at once what is the matter.
+            self.order_round(self.awake);
+        }
     }
 
     /// What the route says to readers.
@@ -92,7 +96,7 @@ impl Coordinator {
         let replica = |reader: &Reader| {
             let takes_new = match reader.standing {
                 Standing::Usable { takes_new, .. } => takes_new,
-                Standing::Claims => false,
+                Standing::Unsettled => false,
                 Standing::Out(_) => return None,
             };
             let backend = self.group.backends().iter().find(|backend| backend.name == reader.name)?;
@@ -101,6 +105,7 @@ impl Coordinator {
                 endpoint: self.endpoints.get(&reader.name)?.clone(),
                 tls: secure.to(&reader.name, addresses.get(&reader.name)?).ok()?,
                 takes_new,
+                is_settled: reader.standing != Standing::Unsettled,
                 commands: self.told.commands_of(backend),
                 login: login.clone(),
                 tenure: tenures.get(&reader.name)?.clone(),

@@ -31,6 +31,8 @@ pub struct Replica {
     pub tls: Option<Connector>,
     /// False while an operator drains it, or its last check failed: present sessions go on, new ones go elsewhere.
     pub takes_new: bool,
+    /// False while it is not known what it is: see [`Phase::Unsettled`].
+    pub is_settled: bool,
     /// What its commands do.
     pub commands: Arc<Commands>,
     /// Who mainstay is to it.
@@ -69,8 +71,8 @@ impl Reads {
 pub enum Phase {
     /// In force.
     Usable,
-    /// It says role:master while there is no primary, and may be the next: nothing is sent to it until that is settled.
-    Claims,
+    /// It says role:master while there is no primary, or follows somebody new: nothing is sent to it until it is known what that means.
+    Unsettled,
     /// Over.
     Ended(Departure),
 }
@@ -114,7 +116,7 @@ impl Tenure {
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Usable,
-            1 => Phase::Claims,
+            1 => Phase::Unsettled,
             2 => Phase::Ended(Departure::Demoted),
             _ => Phase::Ended(Departure::Gone),
         }
@@ -124,7 +126,7 @@ impl Tenure {
     pub fn set_phase(&self, phase: Phase) {
         let number = match phase {
             Phase::Usable => 0,
-            Phase::Claims => 1,
+            Phase::Unsettled => 1,
             Phase::Ended(Departure::Demoted) => 2,
             Phase::Ended(Departure::Replaced | Departure::Gone) => 3,
         };

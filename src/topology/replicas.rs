@@ -13,14 +13,19 @@
 //! loss and after the election that follows, those that were usable when the primary was lost stay usable while they say role:slave and
 //! carry an id of its line: the old one, or one that provably continues it (`lineage.rs`). Nobody new joins while there is no primary.
 //!
-//! One of them that says role:master is usable no more. While there is no primary it may be the next one: then it *claims*, nothing is
-//! sent to it, and its sessions wait for the election. Beside a primary it is a rival, and out.
+//! A replica may know of the change before mainstay does. So a link that is down counts from the moment in which the primary is known to
+//! live on without it; until then the replica has nothing but our data. Another id is not believed at all, but it is *unsettled* what it
+//! means until everybody else was asked: nothing is sent there meanwhile, and its sessions wait.
+//!
+//! One of them that says role:master is usable no more. While there is no primary it may be the next one: that too is unsettled until the
+//! election. Beside a primary it is a rival, and out.
 //!
 //! How far one is behind is told, not judged: each listener has a `max_lag` of its own.
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +53,8 @@ pub enum Standing {
         /// Also by those who come now.
         takes_new: bool,
     },
-    /// It says role:master, and may be the next primary.
-    Claims,
+    /// It says role:master while there is no primary, or follows somebody new: nothing is sent to it until it is known what that means.
+    Unsettled,
     /// It may not, and why.
     Out(String),
 }
@@ -63,6 +68,10 @@ pub struct Reader {
     pub standing: Standing,
     /// Which of all tenures in this group the present one is, or the last one was.
     pub ordinal: u64,
+    /// Bytes behind the primary, when that was last known.
+    lag: u64,
+    /// Since when its link is down, or since when it carries another id, in this tenure.
+    odd_since: Option<Moment>,
     /// What the replies are worth that the last tenure still owes.
     pub left: Departure,
 }
@@ -72,16 +81,24 @@ impl Reader {
     pub fn word(&self) -> String {
         match &self.standing {
             Standing::Usable { .. } => "usable".into(),
-            Standing::Claims => "it says role:master and may be elected".into(),
+            Standing::Unsettled => "it is not known yet what has become of it".into(),
             Standing::Out(why) => why.clone(),
         }
     }
 
-    /// In force: usable, or about to be the primary.
+    /// Since then something about it is odd, and it would help to ask everybody.
+    pub fn is_odd_since(&self, moment: Moment) -> bool {
+        self.odd_since == Some(moment)
+    }
+
+    /// In force: usable, or unsettled.
     pub fn is_in_force(&self) -> bool {
         !matches!(self.standing, Standing::Out(_))
     }
 }
+
+/// Of the primary's offsets so many are remembered.
+const SAMPLES_MAX: usize = 4;
 
 /// How far the primary had come at some moment.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +122,7 @@ pub struct Replicas {
     excused_up_to: u64,
     had_primary: bool,
     /// Of the present primary, the older first.
-    samples: [Option<Sample>; 2],
+    samples: VecDeque<Sample>,
     /// Since when nobody, or somebody, is usable.
     since: Moment,
 }
@@ -130,7 +147,7 @@ impl Replicas {
             grace_until: None,
             excused_up_to: 0,
             had_primary: false,
-            samples: [None; 2],
+            samples: VecDeque::new(),
             since: now,
         }
     }
@@ -154,12 +171,21 @@ impl Replicas {
         let before = std::mem::take(&mut self.readers);
         for backend in group.backends().iter().filter(|backend| group.primary() != Some(&backend.name)) {
             let known = before.iter().find(|reader| reader.name == backend.name);
-            let standing = self.standing(backend, known, &scene);
+            let in_force = known.filter(|known| known.is_in_force());
+            let odd_since = match is_odd(backend, self.id.as_ref()) {
+                true => in_force.map(|known| known.odd_since.unwrap_or(now)),
+                false => None,
+            };
+            let standing = self.standing(backend, known, odd_since, &scene);
             let begins = !matches!(standing, Standing::Out(_)) && !known.is_some_and(Reader::is_in_force);
             self.ordinals += u64::from(begins);
             let ordinal = if begins { self.ordinals } else { known.map_or(0, |reader| reader.ordinal) };
+            let lag = match standing {
+                Standing::Usable { lag, .. } => lag,
+                Standing::Unsettled | Standing::Out(_) => known.map_or(0, |known| known.lag),
+            };
             let left = departure(backend, self.id.as_ref());
-            self.readers.push(Reader { name: backend.name.clone(), standing, ordinal, left });
+            self.readers.push(Reader { name: backend.name.clone(), standing, ordinal, lag, odd_since, left });
         }
         if self.has_any() != had_any {
             self.since = now;
@@ -185,7 +211,7 @@ impl Replicas {
             let last = std::mem::replace(&mut self.id, facts.replid.clone());
             let continues = |id: &Id, last: &Id| group.lineage.follows(id, last, group.rules.max_succession_gap);
             self.before = last.filter(|last| facts.replid.as_ref().is_some_and(|id| continues(id, last)));
-            self.samples = [None; 2];
+            self.samples.clear();
             if !elected {
                 // The same process goes on under another id.
                 self.excused_up_to = self.ordinals;
@@ -194,14 +220,16 @@ impl Replicas {
         } else if elected {
             self.grace_until = Some(now + terms.window);
         }
-        let known_at = self.samples[1].map(|sample| sample.at);
-        if let (Some(offset), true) = (facts.offset, known_at != Some(at)) {
-            self.samples = [self.samples[1], Some(Sample { offset, at })];
+        if let (Some(offset), true) = (facts.offset, self.samples.back().is_none_or(|newest| newest.at != at)) {
+            if self.samples.len() >= SAMPLES_MAX {
+                self.samples.pop_front();
+            }
+            self.samples.push_back(Sample { offset, at });
         }
     }
 
     /// The rule, for one backend.
-    fn standing(&self, backend: &Backend, known: Option<&Reader>, scene: &Scene<'_>) -> Standing {
+    fn standing(&self, backend: &Backend, known: Option<&Reader>, odd_since: Option<Moment>, scene: &Scene<'_>) -> Standing {
         let health = &backend.health;
         let out = |why: &str| Standing::Out(why.to_owned());
         let last = match (&health.last, known) {
@@ -233,7 +261,7 @@ impl Replicas {
         let excused = scene.in_grace && known.is_some_and(|known| known.is_in_force() && known.ordinal <= self.excused_up_to);
         match facts.role {
             Role::Replica => {}
-            Role::Master if excused && !scene.has_primary && facts.claims() => return Standing::Claims,
+            Role::Master if excused && !scene.has_primary && facts.claims() => return Standing::Unsettled,
             Role::Master => return out("it says role:master"),
             Role::Unknown => return out("it does not say what role it has"),
         }
@@ -241,12 +269,17 @@ impl Replicas {
             return out("the group has no primary that it could be in step with");
         }
         if !(self.carries_the_line(facts) || excused && self.carries_kin(facts, scene)) {
-            return out("it replicates another history than the primary's");
+            return match odd_since.is_some_and(|since| scene.is_open(backend, since)) {
+                true => Standing::Unsettled,
+                false => out("it replicates another history than the primary's"),
+            };
         }
-        if facts.link_up != Some(true) && !excused {
+        if facts.link_up != Some(true) && !excused && !odd_since.is_some_and(|since| scene.may_be_orphaned(since)) {
             return out("its link to its master is down");
         }
-        let lag = self.lag(facts, health.facts_at()).or_else(|| lag_before(known).filter(|_| excused));
+        let lag = self
+            .lag(facts, health.facts_began())
+            .or_else(|| known.map(|known| known.lag).filter(|_| excused || odd_since.is_some()));
         let Some(lag) = lag else { return out("it does not tell how far it has come") };
         let takes_new = backend.admin == AdminState::Ready && health.failed_running == 0;
         Standing::Usable { lag, takes_new }
@@ -264,32 +297,44 @@ impl Replicas {
         self.before.as_ref() == Some(id) || !scene.has_primary && continues()
     }
 
-    /// Bytes behind the primary at the moment in which the replica told how far it was. The primary is not asked at that very moment: in
-    /// between its offset is taken to have grown evenly, or a busy primary would make everybody look late by what it writes in an interval.
-    fn lag(&self, facts: &Facts, at: Option<Moment>) -> Option<u64> {
-        let (own, at) = (facts.offset?, at?);
+    /// Bytes behind what the primary had when it was asked last before the replica was. What it has written since then is no lag: a busy
+    /// primary would make everybody look late.
+    fn lag(&self, facts: &Facts, began: Option<Moment>) -> Option<u64> {
+        let (own, began) = (facts.offset?, began?);
         if facts.replid != self.id || !self.had_primary {
             return None;
         }
-        let newest = self.samples[1]?;
-        let primary = match self.samples[0] {
-            Some(older) if at < newest.at && older.at < newest.at => {
-                let whole = newest.at.since(older.at).as_micros().max(1);
-                let part = at.since(older.at).as_micros().min(whole);
-                let grown = u128::from(newest.offset.saturating_sub(older.offset)) * part / whole;
-                older.offset.saturating_add(u64::try_from(grown).unwrap_or(u64::MAX))
-            }
-            Some(_) | None => newest.offset,
-        };
-        Some(primary.saturating_sub(own))
+        let before = self.samples.iter().rev().find(|sample| sample.at <= began);
+        Some(before.or(self.samples.front())?.offset.saturating_sub(own))
     }
 }
 
-fn lag_before(known: Option<&Reader>) -> Option<u64> {
-    match known?.standing {
-        Standing::Usable { lag, .. } => Some(lag),
-        Standing::Claims | Standing::Out(_) => None,
+impl Scene<'_> {
+    /// Not everybody else was asked since then.
+    fn is_open(&self, asked: &Backend, since: Moment) -> bool {
+        let was_asked = |backend: &Backend| {
+            let told = backend.health.facts_began().is_some_and(|began| began >= since);
+            let failed = backend.health.last.as_ref().is_some_and(|(outcome, at)| outcome.is_failure() && *at >= since);
+            told || failed
+        };
+        let others = || self.group.backends().iter().filter(|backend| backend.name != asked.name);
+        self.now < since + self.terms.window && !others().all(was_asked)
     }
+
+    /// The primary has not answered since then: perhaps it is gone, and that is why its replicas have no link.
+    fn may_be_orphaned(&self, since: Moment) -> bool {
+        let primary = self.group.present_place().map(|place| &self.group.backends[place]);
+        let lives = primary.and_then(|primary| primary.health.facts_began()).is_some_and(|began| began >= since);
+        !lives && self.now < since + self.terms.window
+    }
+}
+
+/// Something about it is not as it should be in a replica in step, and may have been brought about by a change of primary.
+fn is_odd(backend: &Backend, line: Option<&Id>) -> bool {
+    backend
+        .health
+        .facts()
+        .is_some_and(|facts| facts.role == Role::Replica && (facts.link_up != Some(true) || facts.replid.as_ref() != line))
 }
 
 /// One that still carries the line as a replica tells the truth, even if it is not wanted any more. Of any other nothing more is heard.

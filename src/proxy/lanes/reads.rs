@@ -86,13 +86,13 @@ impl Lanes {
         let phase = match route.reads.of_tenure(number) {
             Some(replica) => replica.tenure.phase(),
             // It is the primary now: its sessions are told in a moment.
-            None if route.reads.promoted == Some(number) => Phase::Claims,
+            None if route.reads.promoted == Some(number) => Phase::Unsettled,
             None => Phase::Ended(Departure::Gone),
         };
         match phase {
             Phase::Ended(_) => Passage::Passed,
             Phase::Usable if self.reads_are_vouched_for(now) => Passage::Open,
-            Phase::Usable | Phase::Claims => Passage::Lapsed,
+            Phase::Usable | Phase::Unsettled => Passage::Lapsed,
         }
     }
 
@@ -135,7 +135,7 @@ impl Lanes {
         }
         match self.phase_for(&route, epoch, policy) {
             Phase::Usable => None,
-            Phase::Claims => Some(Departure::Gone),
+            Phase::Unsettled => Some(Departure::Gone),
             Phase::Ended(left) => Some(left),
         }
     }
@@ -150,7 +150,7 @@ impl Lanes {
             return Fate::Primary(route.epoch);
         }
         match self.phase_for(&route, epoch, policy) {
-            Phase::Usable | Phase::Claims => Fate::Stays,
+            Phase::Usable | Phase::Unsettled => Fate::Stays,
             Phase::Ended(left) => Fate::Cut { heard_out: is_heard_out(epoch, left) },
         }
     }
