@@ -45,7 +45,7 @@ SECONDS_EACH ?= 60
 
 fuzz: ## hostile bytes for each parser (SECONDS_EACH=60)
 	@.ci/install fuzz
-	@cd tests/fuzz; for target in requests replies; do found=../../target/fuzz/found/$$target; mkdir -p $$found; \
+	@cd tests/fuzz; for target in requests replies proxy_header; do found=../../target/fuzz/found/$$target; mkdir -p $$found; \
 	cargo run --quiet --release --bin $$target -- $$found corpus/$$target -max_len=512 -max_total_time=$(SECONDS_EACH); done
 
 lint: ## format, clippy, documentation, licences, advisories

@@ -42,7 +42,7 @@ impl Talk {
 
     fn turn<R>(&mut self, act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> R) -> R {
         let (now, commands) = (Moment::from_millis(1000), &*self.commands);
-        act(&mut self.conversation, &mut Turn { now, commands, scripts: &mut self.scripts, outlet: &mut Nowhere })
+        act(&mut self.conversation, &mut Turn { now, commands, access: None, scripts: &mut self.scripts, outlet: &mut Nowhere })
     }
 
     #[inline(never)]

@@ -4,9 +4,12 @@
 //! in the types of [`crate::route`] and in the orders that are sent from here.
 
 mod access;
+mod expiry;
+mod files;
 mod limits;
 mod logging;
 mod plan;
+mod reload;
 mod systemd;
 
 use std::path::PathBuf;
@@ -16,24 +19,25 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{error, info, warn};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info};
 
 use crate::admin;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::proxy::acceptor::{self, Capacity};
 use crate::proxy::worker::{self, Order};
 use crate::route::{Directory, Event, ReloadRequest};
+use expiry::Expiry;
+use files::Watcher;
 use plan::Plan;
+use reload::warn_of_clear_token;
 
 /// Events that a slow reader of `/api/v1/events` may lag behind.
 const EVENTS_MAX: usize = 1024;
 /// How often removed groups and listeners are looked at, and the end of a drain.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
-/// How long a reload waits for its file; shorter than what who asked for it waits.
-const READ_WITHIN: Duration = Duration::from_secs(3);
 /// How long cut sessions may take to say good-bye.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
@@ -79,7 +83,9 @@ async fn serve(config: Config, source: Option<PathBuf>, logging: logging::Handle
     let (directory, directory_receiver) = watch::channel(Arc::new(Directory { workers: workers_wanted, ..Directory::default() }));
     let (reload, reloads) = mpsc::channel(4);
     let (listening, listening_receiver) = watch::channel(false);
+    let (access, access_receiver) = watch::channel(Arc::new(admin::Access::new(&config.admin).context("[admin.tls]")?));
     let context = admin::Context {
+        access: access_receiver,
         metrics: metrics.clone(),
         directory: directory_receiver,
         events: events.clone(),
@@ -87,7 +93,7 @@ async fn serve(config: Config, source: Option<PathBuf>, logging: logging::Handle
         started: SystemTime::now(),
         listening: listening_receiver,
     };
-    let mut plan = Plan::new(metrics, workers, acceptor, events.clone(), directory);
+    let mut plan = Plan::new(metrics.clone(), workers, acceptor, events.clone(), directory);
     plan.start(&config).await?;
     let mut signals = Signals::new().context("cannot wait for signals")?;
     tokio::spawn(admin::serve(admin, context));
@@ -100,25 +106,14 @@ async fn serve(config: Config, source: Option<PathBuf>, logging: logging::Handle
         "mainstay is listening; admin on {}",
         config.admin.bind
     );
-    let mut app = App { config, source, logging, plan, capacity, events, reloads, ready: false };
+    warn_of_clear_token(&config);
+    let files = Watcher::start(config.clone()).context("cannot start the thread that looks at files")?;
+    let (files_refused, expiry, ready) = (None, Expiry::default(), false);
+    let mut app =
+        App { config, source, logging, metrics, plan, files, files_refused, expiry, capacity, access, events, reloads, ready };
     app.run(&mut signals).await;
     app.drain(&mut signals).await;
     Ok(())
-}
-
-/// Reads the file on a thread of its own: a pipe without a writer, or a file system that hangs, must not stop the checks with it.
-async fn read_again(source: PathBuf) -> Result<Config, String> {
-    let shown = source.display().to_string();
-    let (sender, result) = oneshot::channel();
-    // Not a task: the end of the runtime, and so of the process, would wait for it.
-    let read = move || drop(sender.send(config::load(&source)));
-    std::thread::Builder::new().name("reload".into()).spawn(read).map_err(|error| format!("cannot start a thread: {error}"))?;
-    match timeout(READ_WITHIN, result).await {
-        Ok(Ok(loaded)) => loaded.map_err(|faults| faults.to_string()),
-        Ok(Err(_)) | Err(_) => {
-            Err(format!("{shown}, or a file that it names, cannot be read: no end of it came within {READ_WITHIN:?}"))
-        }
-    }
 }
 
 struct Signals {
@@ -148,8 +143,14 @@ struct App {
     config: Config,
     source: Option<PathBuf>,
     logging: logging::Handle,
+    metrics: Metrics,
     plan: Plan,
+    files: Watcher,
+    /// The last change of files that could not be applied, so that it is said once.
+    files_refused: Option<String>,
+    expiry: Expiry,
     capacity: Capacity,
+    access: watch::Sender<Arc<admin::Access>>,
     events: broadcast::Sender<Event>,
     reloads: mpsc::Receiver<ReloadRequest>,
     /// systemd was told so.
@@ -171,68 +172,16 @@ impl App {
                     // Who asked may have gone.
                     let _ = request.send(result);
                 }
+                seen = self.files.seen() => self.replaced(seen).await,
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
             self.plan.keep_house();
+            self.expiry.look(&self.config, &self.metrics, false);
             if !self.ready && self.plan.first_rounds_done() {
                 self.ready = true;
                 systemd::notify("READY=1");
             }
         }
-    }
-
-    /// Applies the file again. What did not change is not touched; a file that does not validate changes nothing.
-    async fn reload(&mut self) -> Result<Vec<String>, String> {
-        systemd::notify_reloading();
-        let result = self.try_reload().await;
-        match &result {
-            Ok(changes) if changes.is_empty() => info!("reload: nothing changed"),
-            Ok(changes) => info!("reload: {}", changes.join("; ")),
-            Err(why) => warn!("reload refused, nothing changed: {why}"),
-        }
-        if let Ok(changes) = &result {
-            let message = if changes.is_empty() { "nothing changed".into() } else { changes.join("; ") };
-            // Nobody listening is no fault.
-            let _ = self.events.send(Event {
-                at: crate::route::rfc3339(SystemTime::now()),
-                group: String::new(),
-                kind: "reload".into(),
-                epoch: 0,
-                backend: None,
-                message,
-            });
-        }
-        systemd::notify("READY=1");
-        result
-    }
-
-    async fn try_reload(&mut self) -> Result<Vec<String>, String> {
-        let source =
-            self.source.as_ref().ok_or("started without a file (--listen, --backend); restart it to change something")?;
-        let wanted = read_again(source.clone()).await?;
-        let mut changes = self.plan.apply(&self.config, &wanted).await.map_err(|error| format!("{error:#}"))?;
-        if wanted.log.level != self.config.log.level {
-            self.logging.set_level(&wanted.log.level)?;
-            changes.push(format!("log.level is {}", wanted.log.level));
-        }
-        let fixed = [
-            ("log.format", wanted.log.format != self.config.log.format),
-            ("admin.bind", wanted.admin.bind != self.config.admin.bind),
-            ("runtime.workers", wanted.runtime.workers != self.config.runtime.workers),
-        ];
-        for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
-            changes.push(format!("{key} changes only with a restart"));
-        }
-        if let Err(error) = limits::sessions_max(&wanted, self.config.runtime.workers.max(1)) {
-            warn!("{error:#}");
-        }
-        self.config = Config {
-            log: config::Log { format: self.config.log.format, ..wanted.log },
-            admin: self.config.admin.clone(),
-            runtime: config::Runtime { workers: self.config.runtime.workers, ..wanted.runtime },
-            ..wanted
-        };
-        Ok(changes)
     }
 
     /// Stops accepting, lets sessions end, then cuts them. A second signal cuts at once.

@@ -57,6 +57,8 @@
 //! | what may travel over a shared upstream, and what needs its own | `conversation/sharing.rs` |
 //! | whose a reply of a shared upstream is; batches, fairness | `proxy/trunk.rs`, `proxy/trunk/reading.rs` |
 //! | which upstreams are interchangeable | `ConnectionKey` in `conversation/`, `proxy/trunk/pool.rs` |
+//! | who may connect; PROXY headers and handshakes before a client is a session | `proxy/entrance.rs`, `proxy/reception.rs` |
+//! | users of mainstay's own, denied commands | `conversation/access/`, asked of where a request comes in |
 //! | park, attach or refuse | `proxy/policy.rs`, the queue in `proxy/lanes/queue.rs` |
 //!
 //! # The law

@@ -2,11 +2,14 @@
 //!
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
-mod data;
+mod hold;
 mod labels;
+mod listener;
+mod sentinels;
 
-pub use data::{HoldMetrics, RedisModeMetrics};
-pub use labels::{CloseReason, HoldOutcome, PinReason, RetryReason};
+pub use hold::HoldMetrics;
+pub use labels::{ArrivalRefusal, CloseReason, HoldOutcome, PinReason, RetryReason};
+pub use listener::{ListenerMetrics, RedisModeMetrics};
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -39,7 +42,10 @@ pub struct Metrics {
     request_duration: HistogramVec,
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
+    sentinels: sentinels::Families,
+    certificates: IntGaugeVec,
     denied: IntCounterVec,
+    arrivals_refused: IntCounterVec,
 }
 
 /// From a tenth of a millisecond to ten seconds: what a check, a connect or a failover takes.
@@ -174,11 +180,24 @@ impl Metrics {
                 "Sessions (redis mode) that need an upstream of their own just now, by reason.",
                 ["listener", "reason"]
             ),
+            sentinels: sentinels::Families::register(&registry),
+            certificates: family!(
+                IntGaugeVec,
+                "mainstay_certificate_expiry_timestamp_seconds",
+                "Until when the certificates in a file are valid, in seconds since 1970.",
+                ["file"]
+            ),
             denied: family!(
                 IntCounterVec,
                 "mainstay_denied_total",
                 "What mainstay denied clients (redis mode): login = a wrong password or user, command = one that is denied on the listener.",
                 ["listener", "what"]
+            ),
+            arrivals_refused: family!(
+                IntCounterVec,
+                "mainstay_arrivals_refused_total",
+                "Connections that never became sessions (allow, proxy_protocol_from, [listener.tls]), by reason.",
+                ["listener", "reason"]
             ),
             registry,
         }
@@ -224,6 +243,11 @@ impl Metrics {
         }
     }
 
+    /// `mainstay_arrivals_refused_total` of one listener, where not everybody enters at once.
+    pub fn arrivals_refused(&self, listener: &str) -> [IntCounter; ArrivalRefusal::ALL.len()] {
+        ArrivalRefusal::ALL.map(|reason| self.arrivals_refused.with_label_values(&[listener, reason.as_str()]))
+    }
+
     /// The handles of one listener in redis mode, and of its upstreams to its group. A listener in tcp mode has no such series.
     pub fn redis_mode_listener(&self, listener: &str, group: &str) -> ListenerMetrics {
         let retried = |reason: RetryReason| self.retries.with_label_values(&[listener, reason.as_str()]);
@@ -250,6 +274,12 @@ impl Metrics {
             ended: HoldOutcome::ALL.map(ended),
             connect_duration: self.upstream_connect_duration.with_label_values(&[group]),
         }
+    }
+
+    /// `mainstay_certificate_expiry_timestamp_seconds` of all files that there are.
+    pub fn certificates(&self, ends: impl Iterator<Item = (String, u64)>) {
+        self.certificates.reset();
+        ends.for_each(|(file, end)| self.certificates.with_label_values(&[file]).set(i64::try_from(end).unwrap_or(i64::MAX)));
     }
 
     /// Forgets a listener that a reload removed, once its last session has gone.
@@ -284,6 +314,7 @@ impl GroupMetrics {
     pub fn forget(&self) {
         let _ = self.families.group_epoch.remove_label_values(&[&self.group]);
         let _ = self.families.group_conflict.remove_label_values(&[&self.group]);
+        self.sentinels(None);
     }
 }
 
@@ -332,9 +363,14 @@ impl BackendMetrics {
         self.sessions.set(sessions.try_into().unwrap_or(i64::MAX));
     }
 
-    /// The backend left the configuration.
-    pub fn forget(&self) {
+    /// The backend left the group. `outcomes`: those that were counted for it. Where names lead to ever new addresses its series would
+    /// otherwise pile up.
+    pub fn forget(&self, outcomes: &[&str]) {
         let labels = &[self.group.as_str(), self.backend.as_str()];
+        let _ = self.families.check_duration.remove_label_values(labels);
+        for outcome in outcomes {
+            let _ = self.families.checks.remove_label_values(&[labels[0], labels[1], outcome]);
+        }
         let _ = self.families.group_primary.remove_label_values(labels);
         let _ = self.families.backend_up.remove_label_values(labels);
         let _ = self.families.backend_lag.remove_label_values(labels);
@@ -343,28 +379,5 @@ impl BackendMetrics {
         for role in ROLES {
             let _ = self.families.backend_role.remove_label_values(&[labels[0], labels[1], role]);
         }
-    }
-}
-
-/// One listener, data side.
-#[derive(Clone, Debug)]
-pub struct ListenerMetrics {
-    /// `mainstay_sessions`
-    pub sessions: IntGauge,
-    /// `mainstay_sessions_accepted_total`
-    pub accepted: IntCounter,
-    closed: [IntCounter; CloseReason::ALL.len()],
-    /// `mainstay_bytes_total{direction="in"}`
-    pub bytes_in: IntCounter,
-    /// `mainstay_bytes_total{direction="out"}`
-    pub bytes_out: IntCounter,
-    /// Only where requests are followed.
-    pub redis_mode: Option<RedisModeMetrics>,
-}
-
-impl ListenerMetrics {
-    /// `mainstay_sessions_closed_total`
-    pub fn closed(&self, reason: CloseReason) -> &IntCounter {
-        &self.closed[reason as usize]
     }
 }

@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::resp::command::Commands;
-use crate::tls::Connector;
+use crate::tls;
 
 /// A resolved address that can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +49,21 @@ impl fmt::Display for Endpoint {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+/// How to get to a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// How to speak TLS to it, where it speaks TLS.
+    pub tls: Option<tls::Connector>,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.endpoint.fmt(f)
     }
 }
 
@@ -74,10 +89,8 @@ pub struct Route {
 pub struct Primary {
     /// Its configured address, the name by which it is known everywhere.
     pub backend: Arc<str>,
-    /// The address at which its check last answered.
-    pub endpoint: Endpoint,
-    /// How to speak TLS to it, where it speaks TLS.
-    pub tls: Option<Connector>,
+    /// The address at which its check last answered, and how.
+    pub way: Way,
     /// False while an operator drains it: present sessions go on, new ones park.
     pub takes_new: bool,
     /// What its commands do, as it said itself, or as shipped with mainstay.

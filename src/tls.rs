@@ -7,7 +7,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `connector.rs`, `acceptor.rs` | what both sides go by: certificates, keys, whom to trust |
+//! | `connector.rs`, `acceptor.rs`, `configured.rs` | what both sides go by: certificates, keys, whom to trust |
 //! | `stream.rs` | the socket below, when it is read and written |
 //! | `session.rs` | rustls and the bytes that are on their way through it; no socket |
 //! | `sealed.rs` | records that the kernel has not taken yet |
@@ -17,6 +17,7 @@
 
 mod acceptor;
 mod certificate;
+mod configured;
 mod connector;
 mod error;
 mod material;

@@ -1,6 +1,9 @@
 //! Who may say what on a listener in redis mode, on real servers: users of mainstay's own, denied commands.
 
 mod harness;
+#[allow(dead_code)] // each test binary uses its part
+#[path = "unnoticed/programs.rs"]
+mod programs;
 
 mod access {
     mod clients;

@@ -25,3 +25,8 @@ fn kept_requests_are_still_read_as_redis_reads_them() {
 fn kept_replies_still_end_where_they_end() {
     replay("replies", checks::replies::check);
 }
+
+#[test]
+fn kept_proxy_headers_are_still_read_as_a_second_reader_reads_them() {
+    replay("proxy_header", checks::proxy_header::check);
+}

@@ -8,4 +8,5 @@ mod frames {
     pub mod hostile;
     pub mod made_up;
     pub mod on_redis;
+    pub mod proxy_headers;
 }

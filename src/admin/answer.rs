@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
@@ -85,6 +85,24 @@ pub(super) fn message(message: &str) -> Answer {
 /// `{"error": "..."}`
 pub(super) fn error(code: StatusCode, error: &str) -> Answer {
     value(code, &json!({ "error": error }))
+}
+
+/// 401: the token is missing, or it is wrong. After a wrong one the connection ends.
+pub(super) fn unauthorized(wrong: bool) -> Answer {
+    let (why, challenge) = if wrong {
+        (
+            "the token is wrong; it stands in the [admin] token_file of this mainstay",
+            "Bearer realm=\"mainstay\", error=\"invalid_token\"",
+        )
+    } else {
+        ("this needs the token; give --token-file FILE (curl: -H \"Authorization: Bearer TOKEN\")", "Bearer realm=\"mainstay\"")
+    };
+    let mut answer = error(StatusCode::UNAUTHORIZED, why);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    if wrong {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// 405 with the methods that the place knows.

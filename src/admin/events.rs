@@ -52,18 +52,19 @@ pub(super) fn follow(context: &Context, places: &Arc<Semaphore>, keep_alive: Dur
     };
     let (sender, written) = mpsc::channel(CHUNKS);
     // Subscribed before the status is read, so that nothing is missed in between; what falls there is told twice.
-    let writer = write(context.events.subscribe(), context.directory.clone(), sender, keep_alive);
+    let writer = write(context.clone(), context.events.subscribe(), sender, keep_alive);
     let feed = Feed { written, writer: Some(Box::pin(writer)), _place: place };
     answer::with_body(StatusCode::OK, "text/event-stream", Body::Feed(Box::new(feed)))
 }
 
 /// Writes until the source ends or the reader leaves.
 async fn write(
+    Context { mut access, mut directory, .. }: Context,
     mut events: broadcast::Receiver<Event>,
-    mut directory: watch::Receiver<Arc<Directory>>,
     chunks: mpsc::Sender<Bytes>,
     keep_alive: Duration,
 ) {
+    access.mark_unchanged();
     let mut chunk = statuses(&mut directory);
     while chunks.send(chunk).await.is_ok() {
         chunk = tokio::select! {
@@ -74,6 +75,8 @@ async fn write(
                 }
                 Err(RecvError::Closed) => return,
             },
+            // Whoever was let in by the token of before has to show the new one.
+            Ok(()) = access.changed() => return,
             // A reload brings and takes groups.
             Ok(()) = directory.changed() => statuses(&mut directory),
             () = tokio::time::sleep(keep_alive) => Bytes::from_static(b": nothing new\n\n"),

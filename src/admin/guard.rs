@@ -1,10 +1,26 @@
 //! May this request be answered at all?
 //!
-//! Without tokens the only protection of the API is that nobody but this machine reaches it. Two ways lead around that. The
-//! address is bound where others reach it: then all that could harm is closed. Or a browser on this machine is made to ask by
-//! a page from elsewhere: a plain cross-site POST carries a foreign `Origin`, and a page whose name was pointed at 127.0.0.1
-//! after it was loaded (DNS rebinding) carries that name as `Host`. Command line clients send no `Origin`, and an address or
-//! `localhost` as `Host`.
+//! Health, readiness and metrics answer whoever asks: they change nothing, name no secret, and who probes them has no token.
+//! Everything else is answered like this:
+//!
+//! | configured | loopback | elsewhere |
+//! |---|---|---|
+//! | neither token nor client CA | whoever is on this machine | nobody |
+//! | token, or client CA, or both | who shows one of them | who shows one of them |
+//!
+//! Then there are browsers. A page from anywhere can make the browser of an operator send requests here. What stops it depends on
+//! what the request is admitted by:
+//!
+//! - *The token.* It stands in a header that a browser never adds by itself, and that a foreign page may add only after a preflight
+//!   (OPTIONS) was answered with CORS headers, which mainstay never sends. So whoever wrote the token into the request is the one
+//!   who was given it, and neither `Origin` nor `Host` has to be looked at. `Host` could not be: off loopback, and behind a reverse
+//!   proxy, any name may be right. That is also why the token is never taken from a cookie or from the query, which stands in
+//!   histories, in logs and in links.
+//! - *A client certificate.* The browser shows it by itself, also where a foreign page is behind the request. A plain cross-site POST
+//!   carries its foreign `Origin`, so that has to be this server. `Host` tells nothing more: a name that was pointed here after its
+//!   page was loaded (DNS rebinding) is none of our certificate's, and the browser ends the handshake.
+//! - *Being on this machine.* The browser is that as well, and over plain HTTP DNS rebinding works: the page's own name comes as
+//!   `Host`. So `Host` has to be an address or `localhost`, and `Origin` this server. Command line clients send no `Origin`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,9 +28,10 @@ use hyper::header::{HOST, HeaderMap, ORIGIN};
 use hyper::http::uri::Authority;
 use hyper::{StatusCode, Uri};
 
-use super::place::Place;
+use super::access::{Access, Proof};
+use super::place::{Place, query};
 
-/// Decides by the address that the admin side is bound to.
+/// Decides by the address that the admin side is bound to, and by what a request shows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guard {
     bound: SocketAddr,
@@ -23,61 +40,111 @@ pub(super) struct Guard {
 /// Why a request is not answered.
 pub(super) type Refused = (StatusCode, String);
 
+/// What the guard decides by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// Absent where the path leads nowhere: not even that is told to everybody.
+    pub(super) place: Option<&'a Place>,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+    /// The connection was opened with a certificate of the client CA.
+    pub(super) certified: bool,
+}
+
+/// How a request is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The token is missing: 401.
+    NoToken,
+    /// The token is wrong: 401, and late.
+    WrongToken,
+    /// A token in this request would not help.
+    Refused(Refused),
+}
+
 impl Guard {
     pub(super) fn new(bound: SocketAddr) -> Self {
         Self { bound }
     }
 
-    /// `place` is absent where the path leads nowhere: off loopback not even that is told.
-    pub(super) fn admit(&self, place: Option<&Place>, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        if place.is_some_and(Place::is_open) {
+    pub(super) fn admit(&self, access: &Access, asked: Asked<'_>) -> Result<(), Denied> {
+        if asked.place.is_some_and(Place::is_open) {
             return Ok(());
         }
-        if !self.bound.ip().to_canonical().is_loopback() {
-            return Err(forbidden(format!(
-                "the admin address {} is not a loopback address, so only /healthz, /readyz and /metrics answer there; \
-                 bind [admin] to 127.0.0.1 and ask on that machine",
+        no_token_in_query(asked.uri)?;
+        match access.proof(asked.headers, asked.certified) {
+            Proof::Token => Ok(()),
+            Proof::WrongToken => Err(Denied::WrongToken),
+            Proof::Certificate => own_origin(asked),
+            Proof::None if access.has_token() => Err(Denied::NoToken),
+            Proof::None if access.takes_certificates() => Err(forbidden(
+                "this needs a certificate of the [admin.tls] client_ca_file; \
+                 give it with --cert-file and --key-file (curl: --cert, --key)",
+            )),
+            Proof::None if !self.bound.ip().to_canonical().is_loopback() => Err(forbidden(format!(
+                "the admin address {} is not a loopback address and no token is configured, so only /healthz, /readyz and /metrics \
+                 answer there; set [admin] token_file, or bind to 127.0.0.1 and ask on that machine",
                 self.bound
-            )));
-        }
-        let host = host(uri, headers)?;
-        if let Some(host) = &host
-            && !is_this_machine(host.host())
-        {
-            return Err(forbidden(format!(
-                "the request names this server {host}, which is neither an IP address nor localhost; \
-                 it may come from a web page that wants to use your access (DNS rebinding)"
-            )));
-        }
-        match headers.get(ORIGIN) {
-            Some(origin) if place.is_some_and(Place::is_action) => {
-                let origin = origin.to_str().unwrap_or("an unreadable origin");
-                if host.is_some_and(|host| is_same(origin, &host)) {
-                    Ok(())
-                } else {
-                    Err(forbidden(format!("the request comes from a page of {origin}, which is not this server")))
-                }
+            ))),
+            Proof::None => {
+                own_host(asked)?;
+                own_origin(asked)
             }
-            _ => Ok(()),
         }
     }
 }
 
-fn forbidden(why: String) -> Refused {
-    (StatusCode::FORBIDDEN, why)
+fn forbidden(why: impl Into<String>) -> Denied {
+    Denied::Refused((StatusCode::FORBIDDEN, why.into()))
+}
+
+/// Refused even where it is right, so that nobody gets used to it.
+fn no_token_in_query(uri: &Uri) -> Result<(), Denied> {
+    // One that cannot be read is refused later.
+    let parameters = query(uri.query()).unwrap_or_default();
+    if parameters.iter().any(|(key, _)| ["token", "access_token"].contains(&key.to_ascii_lowercase().as_str())) {
+        let why = "a token does not belong in the address, which is logged and remembered on its way: \
+                   send it as Authorization: Bearer TOKEN, and take a new one, for this one may be known now";
+        return Err(Denied::Refused((StatusCode::BAD_REQUEST, why.into())));
+    }
+    Ok(())
+}
+
+/// The server's name in the request must be one that nobody else can hand out.
+fn own_host(asked: Asked<'_>) -> Result<(), Denied> {
+    match host(asked.uri, asked.headers)? {
+        Some(host) if !is_this_machine(host.host()) => Err(forbidden(format!(
+            "the request names this server {host}, which is neither an IP address nor localhost; \
+             it may come from a web page that wants to use your access (DNS rebinding)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// If a page is behind the request, it must be one of this server.
+fn own_origin(asked: Asked<'_>) -> Result<(), Denied> {
+    let host = host(asked.uri, asked.headers)?;
+    let Some(origin) = asked.headers.get(ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or("an unreadable origin");
+    if host.is_some_and(|host| is_same(origin, &host)) {
+        return Ok(());
+    }
+    Err(forbidden(format!("the request comes from a page of {origin}, which is not this server")))
 }
 
 /// The server's name as the request gives it: in the request line or in `Host` (RFC 9112, section 3.2).
-fn host(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Refused> {
+fn host(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Denied> {
     if let Some(authority) = uri.authority() {
         return Ok(Some(authority.clone()));
     }
     let mut values = headers.get_all(HOST).iter();
     let Some(first) = values.next() else { return Ok(None) };
-    let malformed = || (StatusCode::BAD_REQUEST, "the request has a Host header that cannot be read, or two".to_owned());
     match Authority::try_from(first.as_bytes()) {
         Ok(authority) if values.next().is_none() => Ok(Some(authority)),
-        _ => Err(malformed()),
+        _ => {
+            let why = "the request has a Host header that cannot be read, or two";
+            Err(Denied::Refused((StatusCode::BAD_REQUEST, why.into())))
+        }
     }
 }
 
@@ -99,53 +166,5 @@ fn is_same(origin: &str, host: &Authority) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use hyper::header::HeaderValue;
-
-    use super::*;
-
-    fn admit(bound: &str, place: &Place, host: Option<&'static str>, origin: Option<&'static str>) -> Option<StatusCode> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [(HOST, host), (ORIGIN, origin)] {
-            value.map(|value| headers.insert(name, HeaderValue::from_static(value)));
-        }
-        let guard = Guard::new(bound.parse().unwrap());
-        guard.admit(Some(place), &Uri::from_static("/"), &headers).err().map(|(code, _)| code)
-    }
-
-    #[test]
-    fn a_page_from_elsewhere_cannot_act() {
-        let act = |host, origin| admit("127.0.0.1:9600", &Place::Reload, host, origin);
-        assert_eq!(act(Some("127.0.0.1:9600"), None), None);
-        assert_eq!(act(None, None), None);
-        assert_eq!(act(Some("localhost:9600"), Some("http://localhost:9600")), None);
-        assert_eq!(act(Some("LOCALHOST:9600"), Some("http://localhost:9600")), None);
-        assert_eq!(act(Some("[::1]:9600"), Some("http://[::1]:9600")), None);
-        for origin in ["http://evil.example", "null", "http://localhost:3000", "", "file://", "http://localhost"] {
-            assert_eq!(act(Some("localhost:9600"), Some(origin)), Some(StatusCode::FORBIDDEN), "{origin}");
-        }
-        assert_eq!(act(None, Some("http://localhost:9600")), Some(StatusCode::FORBIDDEN));
-    }
-
-    #[test]
-    fn a_name_that_was_pointed_at_loopback_neither_acts_nor_reads() {
-        for place in [Place::Reload, Place::Status, Place::Index] {
-            let code = admit("127.0.0.1:9600", &place, Some("evil.example:9600"), Some("http://evil.example:9600"));
-            assert_eq!(code, Some(StatusCode::FORBIDDEN), "{place:?}");
-        }
-        assert_eq!(admit("127.0.0.1:9600", &Place::Health, Some("evil.example"), None), None);
-    }
-
-    #[test]
-    fn off_loopback_only_health_readiness_and_metrics_answer() {
-        for bound in ["0.0.0.0:9600", "[::]:9600", "10.0.0.1:9600"] {
-            for place in [Place::Health, Place::Ready, Place::Metrics] {
-                assert_eq!(admit(bound, &place, Some("mainstay.example"), None), None);
-            }
-            for place in [Place::Index, Place::Status, Place::Events, Place::Reload] {
-                assert_eq!(admit(bound, &place, Some("10.0.0.1:9600"), None), Some(StatusCode::FORBIDDEN), "{bound} {place:?}");
-            }
-        }
-        assert_eq!(admit("[::ffff:127.0.0.1]:9600", &Place::Status, None, None), None);
-    }
-}
+#[path = "guard_tests.rs"]
+mod tests;

@@ -5,17 +5,19 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | accept, bounded in number, size and time | `server.rs`, `limits.rs` |
+//! | accept, bounded in number, size and time | `server.rs`, `connection.rs`, `limits.rs` |
 //! | which place the path names | `place.rs` |
-//! | may this request be answered at all | `guard.rs` |
+//! | may this request be answered at all | `guard.rs`, `access.rs` |
 //! | what is said | `health.rs`, `api.rs`, `events.rs` |
 //! | how it is written | `answer.rs` |
 //!
-//! There are no tokens in this version. So who can reach the address may do everything, and off loopback only health, readiness
-//! and metrics answer.
+//! Health, readiness and metrics answer everybody. Everything else needs the token or a client certificate where one is configured;
+//! where none is, it answers on loopback only.
 
+mod access;
 mod answer;
 mod api;
+mod connection;
 mod events;
 mod guard;
 mod health;
@@ -31,12 +33,15 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::metrics::Metrics;
 use crate::route::{Directory, Event, ReloadRequest};
 
+pub use access::Access;
 pub use limits::Limits;
 pub use server::{serve, serve_within};
 
 /// Everything that the admin side can see and reach.
 #[derive(Clone, Debug)]
 pub struct Context {
+    /// Who may steer. A reload sends another.
+    pub access: watch::Receiver<Arc<Access>>,
     /// What `GET /metrics` gathers.
     pub metrics: Metrics,
     /// The groups and listeners in force.

@@ -3,24 +3,23 @@
 //! The admin side shares its thread with the checks, so nothing here may grow or spin. What the peer must do (send its head,
 //! send its body, take the answer) has a deadline, or one of the few places could be kept for ever.
 
-use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::TextEncoder;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::access::Guesses;
 use super::answer::{self, Answer};
-use super::guard::{Guard, Refused};
+use super::connection::{self, Pace, Shown};
+use super::guard::{Asked, Denied, Guard, Refused};
 use super::place::{Lost, Place, query, switch};
 use super::{Context, Limits, api, events, health};
 use crate::route::Action;
@@ -40,11 +39,13 @@ POST /api/v1/groups/GROUP/backends/ADDRESS/STATE   maintenance, drain or ready; 
 ";
 
 /// What every connection needs.
-struct Server {
-    context: Context,
+pub(super) struct Server {
+    pub(super) context: Context,
     guard: Guard,
+    guesses: Guesses,
+    pub(super) handshakes: Pace,
     readers: Arc<Semaphore>,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 /// Serves until the future is dropped; then its connections end too.
@@ -57,15 +58,16 @@ pub async fn serve_within(listener: TcpListener, context: Context, limits: Limit
     // A listener knows its address. If it does not, it is treated as one that everybody reaches.
     let bound = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
     let readers = Arc::new(Semaphore::new(limits.readers));
-    let server = Arc::new(Server { context, guard: Guard::new(bound), readers, limits });
+    let (guesses, handshakes) = (Guesses::default(), Pace::new(limits.handshake_pause));
+    let server = Arc::new(Server { context, guard: Guard::new(bound), guesses, handshakes, readers, limits });
     let mut connections = JoinSet::new();
     let mut failing = false;
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     failing = false;
-                    connections.spawn(converse(stream, Arc::clone(&server)));
+                    connections.spawn(connection::converse(stream, peer, Arc::clone(&server)));
                 }
                 // The peer left before it was accepted; nothing is wrong here.
                 Err(fault) if fault.kind() == ErrorKind::ConnectionAborted => {}
@@ -82,33 +84,18 @@ pub async fn serve_within(listener: TcpListener, context: Context, limits: Limit
     }
 }
 
-/// Answers the requests of one connection.
-async fn converse(stream: TcpStream, server: Arc<Server>) {
-    let limits = server.limits;
-    // Without it an answer to a peer that does not read would stay in its place for ever. Where the kernel refuses, it still works.
-    let write_timeout_ms = limits.write_timeout.as_millis().try_into().unwrap_or(u32::MAX);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, write_timeout_ms);
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| {
-        let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(answer(&server, request).await) }
-    });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
-    http.max_header_size(limits.head_bytes).max_buf_size(2 * limits.head_bytes);
-    if let Err(fault) = http.serve_connection(TokioIo::new(stream), service).await {
-        // The peer's doing: it left, was too slow or does not speak HTTP.
-        tracing::debug!(%fault, "an admin connection ended early");
-    }
-}
-
 /// Finds the place, asks the guard, and has the place answer.
-async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(server: &Server, shown: Shown, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let place = Place::find(path);
-    if let Err((code, why)) = server.guard.admit(place.as_ref().ok(), &head.uri, &head.headers) {
-        return answer::error(code, &why);
+    let access = server.context.access.borrow().clone();
+    let asked = Asked { place: place.as_ref().ok(), uri: &head.uri, headers: &head.headers, certified: shown.certified };
+    match server.guard.admit(&access, asked) {
+        Ok(()) => {}
+        Err(Denied::NoToken) => return answer::unauthorized(false),
+        Err(Denied::WrongToken) => return wrong_token(server, shown.peer).await,
+        Err(Denied::Refused((code, why))) => return answer::error(code, &why),
     }
     let place = match place {
         Ok(place) => place,
@@ -125,6 +112,15 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
         Ok(answer) => answer,
         Err((code, why)) => answer::error(code, &why),
     }
+}
+
+/// Late, so that guessing is hopeless. The log says from where, and never what.
+async fn wrong_token(server: &Server, peer: SocketAddr) -> Answer {
+    if let Some(count) = server.guesses.count(Instant::now()) {
+        tracing::warn!(%peer, count, "requests with a wrong token at the admin address; the last one from {}", peer.ip());
+    }
+    tokio::time::sleep(server.limits.wrong_token_delay).await;
+    answer::unauthorized(true)
 }
 
 async fn perform(server: &Server, place: Place, query_text: Option<&str>, body: Incoming) -> Result<Answer, Refused> {

@@ -15,9 +15,11 @@ use crate::control::{self, GroupHandle};
 use crate::metrics::Metrics;
 use crate::proxy::acceptor::{AcceptorOrder, Listening};
 use crate::proxy::bind::{self, Bound};
+use crate::proxy::entrance::Entrance;
 use crate::proxy::policy::Policy;
 use crate::proxy::worker::{Order, WorkerHandle};
 use crate::route::{Directory, Epoch, Event, ListenerEntry};
+use crate::tls;
 
 /// See the module.
 pub struct Plan {
@@ -45,6 +47,13 @@ enum Standing {
 struct Running {
     policy: Arc<Policy>,
     bound: Arc<Bound>,
+    door: Option<Door>,
+}
+
+/// How a listener speaks TLS.
+struct Door {
+    tls: config::ServerTls,
+    acceptor: tls::Acceptor,
 }
 
 impl Plan {
@@ -63,6 +72,7 @@ impl Plan {
     /// The first configuration.
     pub async fn start(&mut self, wanted: &Config) -> anyhow::Result<()> {
         let mut given = bind::inherited().context("cannot take over the sockets that systemd hands over")?;
+        let doors = self.doors(wanted)?;
         let bounds = self.bind_all(wanted, &mut given)?;
         for left in &given {
             warn!("systemd handed over {}, which no listener is bound to; it is closed", left.address);
@@ -70,13 +80,14 @@ impl Plan {
         for group in &wanted.groups {
             self.add_group(group.clone());
         }
-        self.listen(wanted, bounds).await;
+        self.listen(wanted, bounds, doors).await;
         Ok(())
     }
 
     /// From `present` to `wanted`; says what changed. On an error nothing has changed.
     pub async fn apply(&mut self, present: &Config, wanted: &Config) -> anyhow::Result<Vec<String>> {
-        // The only thing that can fail comes first.
+        // The only things that can fail come first.
+        let doors = self.doors(wanted)?;
         let bounds = self.bind_all(wanted, &mut Vec::new())?;
         let mut changes = Vec::new();
         for group in &wanted.groups {
@@ -115,7 +126,7 @@ impl Plan {
         {
             changes.push(format!("listener {} removed; its sessions live on", gone.name));
         }
-        self.listen(wanted, bounds).await;
+        self.listen(wanted, bounds, doors).await;
         self.keep_house();
         Ok(changes)
     }
@@ -150,9 +161,24 @@ impl Plan {
         self.groups.push((handle, Standing::Wanted));
     }
 
-    async fn listen(&mut self, wanted: &Config, bounds: Vec<Arc<Bound>>) {
+    /// How each listener speaks TLS. What stays as it was is the same one, so that clients can resume what they had.
+    fn doors(&self, wanted: &Config) -> anyhow::Result<Vec<Option<Door>>> {
+        let door = |listener: &config::Listener| {
+            let Some(tls) = &listener.tls else { return Ok(None) };
+            let known = self.listeners.iter().filter_map(|running| running.door.as_ref()).find(|door| door.tls == *tls);
+            let acceptor = match known {
+                Some(door) => Ok(door.acceptor.clone()),
+                None => tls::Acceptor::configured(tls)
+                    .map_err(|error| anyhow::anyhow!("[listener.tls] of listener {}: {error}", listener.name)),
+            };
+            Ok(Some(Door { tls: tls.clone(), acceptor: acceptor? }))
+        };
+        wanted.listeners.iter().map(door).collect()
+    }
+
+    async fn listen(&mut self, wanted: &Config, bounds: Vec<Arc<Bound>>, doors: Vec<Option<Door>>) {
         let before = std::mem::take(&mut self.listeners);
-        for (listener, bound) in wanted.listeners.iter().zip(bounds) {
+        for ((listener, bound), door) in wanted.listeners.iter().zip(bounds).zip(doors) {
             let same = |running: &&Running| {
                 let entry = &running.policy.listener;
                 entry.name == listener.name && entry.group == listener.group
@@ -162,8 +188,8 @@ impl Plan {
             if let Err(error) = bound.tune(listener.keepalive) {
                 warn!(listener = %listener.name, "cannot set keepalive: {error}");
             }
-            let policy = Arc::new(self.policy(wanted, listener, same));
-            self.listeners.push(Running { policy, bound });
+            let policy = Arc::new(self.policy(wanted, listener, door.as_ref(), same));
+            self.listeners.push(Running { policy, bound, door });
         }
         for gone in before {
             let entry = &gone.policy.listener;
@@ -180,7 +206,7 @@ impl Plan {
     }
 
     /// `before`: of the same listener until now.
-    fn policy(&self, wanted: &Config, listener: &config::Listener, before: Option<&Policy>) -> Policy {
+    fn policy(&self, wanted: &Config, listener: &config::Listener, door: Option<&Door>, before: Option<&Policy>) -> Policy {
         Policy {
             listener: Arc::new(ListenerEntry {
                 name: listener.name.clone(),
@@ -197,6 +223,12 @@ impl Plan {
             mode: listener.mode,
             shared_connections: listener.shared_connections,
             verify_alignment: listener.verify_alignment,
+            entrance: Entrance::new(
+                listener.allow.clone(),
+                listener.proxy_protocol_from.clone(),
+                door.map(|door| door.acceptor.clone()),
+                || self.metrics.arrivals_refused(&listener.name),
+            ),
             access: access(wanted, listener, before),
             connect_timeout: listener.connect_timeout,
             idle_timeout: listener.idle_timeout,

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use mainstay::route::AdminState;
 
 use super::api::{Api, block_on, encode};
-use super::{AdminUrl, Failure, print};
+use super::{AdminOptions, Failure, print};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -18,7 +18,7 @@ pub struct Arguments {
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
-    pub admin: AdminUrl,
+    pub admin: AdminOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

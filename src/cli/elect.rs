@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::api::{Api, block_on, encode};
-use super::{AdminUrl, Failure, print};
+use super::{AdminOptions, Failure, print};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -13,7 +13,7 @@ pub struct Arguments {
     /// The backend's address as configured
     pub backend: String,
     #[command(flatten)]
-    pub admin: AdminUrl,
+    pub admin: AdminOptions,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {

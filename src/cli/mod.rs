@@ -97,12 +97,25 @@ impl ConfigFile {
     }
 }
 
-/// Which running mainstay.
-#[derive(Debug, Args)]
-pub struct AdminUrl {
-    /// Address of the running mainstay's [admin] bind
+/// Which running mainstay, and what it asks for. Nothing of this is taken from a configuration file that happens to lie where the command
+/// is typed: its token would go to whatever answers at --admin, and its [admin] need not be the one of the mainstay that runs.
+#[derive(Clone, Debug, Args)]
+pub struct AdminOptions {
+    /// Address of the running mainstay's [admin] bind; https:// where it has [admin.tls]
     #[arg(long, value_name = "URL", env = "MAINSTAY_ADMIN", default_value = "http://127.0.0.1:9600")]
     pub admin: String,
+    /// File that holds the token; the same as [admin] token_file
+    #[arg(long, value_name = "FILE", env = "MAINSTAY_ADMIN_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// https: certificates to trust, PEM [default: those that the system trusts]
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// https: certificate to show, PEM; instead of a token where [admin.tls] has a client_ca_file
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+    /// https: the key of --cert-file, PEM
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// Writes `text` to stdout. A reader who has seen enough (`| head`) is no failure.

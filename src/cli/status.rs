@@ -9,12 +9,12 @@ use mainstay::route::Status;
 use serde_json::Value;
 
 use super::api::{Api, block_on};
-use super::{AdminUrl, Failure, print, table};
+use super::{AdminOptions, Failure, print, table};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    pub admin: AdminUrl,
+    pub admin: AdminOptions,
     /// The answer of GET /api/v1/status as it is
     #[arg(long)]
     pub json: bool,

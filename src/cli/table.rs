@@ -1,5 +1,7 @@
 //! A status as text, for somebody who was woken up: the first line says whether anything needs them, `!!` marks what does.
 
+mod sentinels;
+
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
@@ -65,6 +67,7 @@ fn concerns(status: &Status) -> Vec<String> {
             }
         }
     }
+    concerns.extend(status.groups.iter().flat_map(sentinels::concerns));
     for listener in status.listeners.iter().filter(|listener| listener.sessions >= listener.max_connections) {
         concerns.push(format!("FULL: listener {} has its {} sessions", listener.name, listener.max_connections));
     }
@@ -94,6 +97,7 @@ fn render_group(page: &mut String, group: &GroupStatus, is_read: bool, now: Syst
         rows.iter_mut().zip(&group.backends).for_each(|(row, backend)| add_readers(row, backend));
     }
     columns(page, &heads, rows);
+    sentinels::render(page, group);
     if group.failovers.is_empty() {
         return;
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::credentials::{credentials, read_file};
+use super::credentials::{credentials, is_username, read_file};
+use super::fault::Wrong;
 use super::file::{Place, Section, Written, quoted};
 use super::limits::{NETWORKS_MAX, USERS_FILE_BYTES_MAX, USERS_MAX};
 use super::network::Network;
@@ -51,17 +52,11 @@ pub(super) fn auth(section: &Section<'_>, outside: &Outside<'_>, mode: Mode) -> 
         let path = outside.folder.join(file.value);
         match read_file(&path, USERS_FILE_BYTES_MAX) {
             Ok(text) => {
-                let mut lines = 0;
-                for (index, line) in text.lines().enumerate() {
-                    let line = line.trim();
-                    if line.is_empty() || line.starts_with('#') {
-                        continue;
-                    }
-                    lines += 1;
-                    let place = Place { line: file.place.line, key: format!("{} line {}", file.place.key, index + 1) };
-                    add(section, &mut users, &Written { value: line, place });
+                for (line, written) in lines(&text) {
+                    let place = Place { line: file.place.line, key: format!("{} line {line}", file.place.key) };
+                    add(section, &mut users, &Written { value: written, place });
                 }
-                if lines == 0 {
+                if lines(&text).next().is_none() {
                     section.walk.missing(&file.place, "there is no user in it", USER);
                 }
             }
@@ -85,21 +80,45 @@ pub(super) fn auth(section: &Section<'_>, outside: &Outside<'_>, mode: Mode) -> 
     ListenerAuth { users, users_file, identity: credentials(section, outside) }
 }
 
+/// The lines of a users_file that say something, counted from 1.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let all = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    all.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The users of the text of a users_file, or what is wrong with it and in which line.
+pub(super) fn users_of(text: &str) -> Result<Vec<User>, (Option<usize>, Wrong)> {
+    let mut users = Vec::new();
+    for (line, written) in lines(text) {
+        let user = user(&users, written).map_err(|wrong| (Some(line), wrong))?;
+        users.push(user);
+    }
+    match users.len() {
+        0 => Err((None, ("there is no user in it".into(), USER))),
+        many if many > USERS_MAX => Err((None, (format!("{many} users are too many"), "write fewer; the limit is 4096"))),
+        _ => Ok(users),
+    }
+}
+
 fn add(section: &Section<'_>, users: &mut Vec<User>, written: &Written<&str>) {
-    // The name is repeated only where the rest has the form of a hash: it may be the password.
-    let Some((name, hash)) = written.value.rsplit_once(':') else {
-        return section.walk.fault(&written.place, "it is no user", USER);
-    };
-    let Some(password_sha256) = hex(hash) else {
-        return section.walk.fault(&written.place, "what stands behind the colon is no SHA-256 in hexadecimal digits", USER);
-    };
-    if !super::credentials::check_username(section.walk, &written.place, name) {
-        return;
+    match user(users, written.value) {
+        Ok(user) => users.push(user),
+        Err((wrong, right)) => section.walk.fault(&written.place, wrong, right),
+    }
+}
+
+/// One more user. The name is repeated in messages only where the rest has the form of a hash: it may be the password.
+fn user(users: &[User], written: &str) -> Result<User, Wrong> {
+    let (name, hash) = written.rsplit_once(':').ok_or_else(|| ("it is no user".into(), USER))?;
+    let wrong = "what stands behind the colon is no SHA-256 in hexadecimal digits";
+    let password_sha256 = hex(hash).ok_or_else(|| (wrong.into(), USER))?;
+    if !is_username(name) {
+        return Err(("its name is empty or has blanks in it".into(), "write the user's name as in ACL SETUSER"));
     }
     if users.iter().any(|user| user.name == name) {
-        return section.walk.fault(&written.place, format!("the user {} is there already", quoted(name)), "write each once");
+        return Err((format!("the user {} is there already", quoted(name)), "write each once"));
     }
-    users.push(User { name: name.into(), password_sha256 });
+    Ok(User { name: name.into(), password_sha256 })
 }
 
 fn hex(text: &str) -> Option<[u8; 32]> {

@@ -36,11 +36,15 @@ pub(super) fn credentials(section: &Section<'_>, outside: &Outside<'_>) -> Optio
 
 /// What Redis takes as the name of a user.
 pub(super) fn check_username(walk: &Walk, place: &Place, name: &str) -> bool {
-    let fine = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
+    let fine = is_username(name);
     if !fine {
         walk.fault(place, "it is empty or has blanks in it", "write the user's name as in ACL SETUSER");
     }
     fine
+}
+
+pub(super) fn is_username(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 fn from_env(section: &Section<'_>, outside: &Outside<'_>) -> Option<Secret> {
@@ -89,6 +93,11 @@ pub(super) fn secret_file(section: &Section<'_>, key: &str, right: &str, outside
             None
         }
     }
+}
+
+/// The one line of a file that holds a password or a token. The error never repeats what stands in it.
+pub fn read_secret(path: &Path) -> Result<Secret, String> {
+    Ok(Secret::from_origin(read(path)?, Origin::File(path.to_path_buf())))
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -35,6 +35,9 @@ impl fmt::Display for Fault {
     }
 }
 
+/// What is wrong, and what would be right.
+pub(super) type Wrong = (String, &'static str);
+
 /// More than this nobody reads; a file that is no configuration at all has thousands.
 const SHOWN: usize = 50;
 

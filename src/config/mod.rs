@@ -13,6 +13,7 @@ mod listener;
 mod network;
 mod print;
 mod quick;
+mod replaced;
 pub mod secret;
 mod sentinel;
 mod tls;
@@ -21,6 +22,7 @@ mod validate;
 
 pub use access::{ListenerAuth, User};
 pub use address::AddressFault;
+pub use credentials::read_secret;
 pub use fault::{Fault, Faults};
 pub use keys::SECTIONS;
 pub use network::Network;

@@ -9,7 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::credentials::read_file;
-use super::file::{Section, Written, quoted};
+use super::fault::Wrong;
+use super::file::{Place, Section, Written, quoted};
 use super::limits::PEM_BYTES_MAX;
 use super::validate::Outside;
 
@@ -93,44 +94,52 @@ pub(super) fn client(section: &Section<'_>, outside: &Outside<'_>) -> ClientTls 
 /// A PEM file with at least one certificate.
 fn certificates(section: &Section<'_>, key: &str, outside: &Outside<'_>) -> Option<Written<Pem>> {
     let pem = pem(section, key, outside)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.value.text.as_bytes()).collect();
-    let wrong = match found {
-        Ok(found) if !found.is_empty() => return Some(pem),
-        Ok(_) => "there is no certificate in the file named here".to_owned(),
-        Err(error) => format!("the file named here is no PEM: {error}"),
-    };
-    section.walk.fault(&pem.place, wrong, "it begins with -----BEGIN CERTIFICATE-----");
-    None
+    let checked = check_certificates(&pem.value);
+    noted(section, &pem.place, checked)?;
+    Some(pem)
 }
 
 fn identity(section: &Section<'_>, outside: &Outside<'_>) -> Option<Identity> {
     let certificate = certificates(section, "cert_file", outside);
-    let key = pem(section, "key_file", outside);
-    let key = key.and_then(|key| match PrivateKeyDer::from_pem_slice(key.value.text.as_bytes()) {
-        Ok(der) => Some((key, der)),
-        Err(_) => {
-            let right = "it begins with -----BEGIN PRIVATE KEY-----; one with a passphrase is not read";
-            section.walk.fault(&key.place, "there is no private key in the file named here", right);
-            None
-        }
-    });
-    let (certificate, (key, der)) = (certificate?, key?);
-    let chain = CertificateDer::pem_slice_iter(certificate.value.text.as_bytes()).filter_map(Result::ok).collect();
-    match rustls::sign::CertifiedKey::from_der(chain, der, &rustls::crypto::ring::default_provider()) {
-        Ok(_) => Some(Identity { certificate: certificate.value, key: key.value }),
+    let key = pem(section, "key_file", outside)?;
+    noted(section, &key.place, check_key(&key.value))?;
+    let identity = Identity { certificate: certificate?.value, key: key.value };
+    noted(section, &key.place, check_pair(&identity))?;
+    Some(identity)
+}
+
+fn noted<T>(section: &Section<'_>, place: &Place, checked: Result<T, Wrong>) -> Option<T> {
+    checked.map_err(|(wrong, right)| section.walk.fault(place, wrong, right)).ok()
+}
+
+/// Is there a certificate in it?
+pub(super) fn check_certificates(pem: &Pem) -> Result<(), Wrong> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.text.as_bytes()).collect();
+    let wrong = match found {
+        Ok(found) if !found.is_empty() => return Ok(()),
+        Ok(_) => "there is no certificate in the file named here".to_owned(),
+        Err(error) => format!("the file named here is no PEM: {error}"),
+    };
+    Err((wrong, "it begins with -----BEGIN CERTIFICATE-----"))
+}
+
+fn check_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Wrong> {
+    PrivateKeyDer::from_pem_slice(pem.text.as_bytes()).map_err(|_| {
+        let right = "it begins with -----BEGIN PRIVATE KEY-----; one with a passphrase is not read";
+        ("there is no private key in the file named here".into(), right)
+    })
+}
+
+/// Do the two fit? What is wrong is wrong with the key.
+pub(super) fn check_pair(Identity { certificate, key }: &Identity) -> Result<(), Wrong> {
+    let chain = CertificateDer::pem_slice_iter(certificate.text.as_bytes()).filter_map(Result::ok).collect();
+    match rustls::sign::CertifiedKey::from_der(chain, check_key(key)?, &rustls::crypto::ring::default_provider()) {
+        Ok(_) => Ok(()),
         Err(rustls::Error::InconsistentKeys(_)) => {
-            let wrong = "this key is not the one of the certificate in cert_file";
-            section.walk.fault(
-                &key.place,
-                wrong,
-                "name the key that the certificate was made for; its own certificate stands first",
-            );
-            None
+            let right = "name the key that the certificate was made for; its own certificate stands first";
+            Err(("this key is not the one of the certificate in cert_file".into(), right))
         }
-        Err(error) => {
-            section.walk.fault(&key.place, format!("this pair cannot be used: {error}"), "give an RSA, ECDSA or Ed25519 key");
-            None
-        }
+        Err(error) => Err((format!("this pair cannot be used: {error}"), "give an RSA, ECDSA or Ed25519 key")),
     }
 }
 

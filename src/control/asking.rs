@@ -19,7 +19,7 @@ use super::probe::{News, Report};
 use super::wire::{Fault, Reply, Wire, excerpt};
 use crate::config::Credentials;
 use crate::resp::command::Commands;
-use crate::route::Endpoint;
+use crate::route::Way;
 use crate::topology::facts::Id;
 use crate::topology::{Backend, Facts, Role};
 
@@ -86,7 +86,7 @@ impl Asking {
 /// Whom to ask, and whom to tell.
 pub(super) struct Question {
     pub(super) backend: Arc<str>,
-    pub(super) endpoint: Endpoint,
+    pub(super) way: Way,
     pub(super) credentials: Option<Credentials>,
     pub(super) reports: mpsc::Sender<Report>,
 }
@@ -111,7 +111,7 @@ impl Question {
             Fault::Closed => "it closed the connection".to_owned(),
             Fault::Own(error) => format!("for want of a resource of this machine: {error}"),
         };
-        let mut wire = Wire::connect(self.endpoint.clone()).await.map_err(said)?;
+        let mut wire = Wire::connect(self.way.clone()).await.map_err(said)?;
         if let Some(refusal) = log_in(&mut wire, self.credentials.as_ref()).await.map_err(said)? {
             return Err(said(Fault::Backend(refusal)));
         }
@@ -147,6 +147,12 @@ impl Told {
         self.0.insert(backend.clone(), (process, commands));
     }
 
+    pub(super) fn rename(&mut self, old: &Arc<str>, new: &Arc<str>) {
+        if let Some(told) = self.0.remove(old) {
+            self.0.insert(new.clone(), told);
+        }
+    }
+
     pub(super) fn forget(&mut self, backend: &Arc<str>) {
         self.0.remove(backend);
     }
@@ -165,11 +171,12 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::route::Endpoint;
 
     /// Asks a made-up server that answers INFO, and COMMAND with `answer`, followed by `more` again and again.
     async fn asked(answer: Vec<u8>, more: Vec<u8>) -> Result<Answer, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+        let way = Way { endpoint: Endpoint::Tcp(listener.local_addr().unwrap()), tls: None };
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
@@ -180,7 +187,7 @@ mod tests {
             while !more.is_empty() && stream.write_all(&more).await.is_ok() {}
         });
         let (reports, _) = mpsc::channel(1);
-        let question = Question { backend: "made-up".into(), endpoint, credentials: None, reports };
+        let question = Question { backend: "made-up".into(), way, credentials: None, reports };
         let answer = timeout(Duration::from_secs(20), question.answer()).await.unwrap();
         server.abort();
         answer
@@ -219,8 +226,8 @@ mod tests {
             asking.ask_if_due(calm, after(at), || {
                 asks = true;
                 let (reports, _) = mpsc::channel(1);
-                let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 1).into());
-                Question { backend: "made-up".into(), endpoint, credentials: None, reports }
+                let way = Way { endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), tls: None };
+                Question { backend: "made-up".into(), way, credentials: None, reports }
             });
             asks
         };

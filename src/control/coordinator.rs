@@ -15,12 +15,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::asking::Told;
+use super::connectors::Connectors;
 use super::journal::Journal;
-use super::probe::{News, Pace, Probe, Report};
+use super::naming::Watched;
+use super::probe::{News, Pace, Report};
 use super::readers::Readers;
-use super::resolve::Resolver;
+use super::resolve::Names;
 use super::roster::Roster;
-use super::secure::Secure;
+use super::sentinel::{News as SentinelNews, Sentinels};
 use crate::config;
 use crate::route::{Action, Command, Departure, Endpoint, GroupLink, GroupStatus, Hint, Moment, Refusal, Route};
 use crate::topology::{Cause, Group, Outcome, Rules, Step};
@@ -32,6 +34,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What comes in.
 pub(super) struct Inbox {
     pub(super) reports: mpsc::Receiver<Report>,
+    pub(super) news: mpsc::Receiver<SentinelNews>,
     pub(super) hints: mpsc::Receiver<Hint>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) changes: mpsc::Receiver<config::Group>,
@@ -44,15 +47,14 @@ pub(super) struct Coordinator {
     pub(super) link: GroupLink,
     pub(super) route: watch::Sender<Arc<Route>>,
     pub(super) status: watch::Sender<Arc<GroupStatus>>,
-    pub(super) probes: HashMap<Arc<str>, AbortOnDrop>,
+    /// One for every backend of the group; a leaving one stands in the roster no more, but is watched until it is replaced.
+    pub(super) probes: HashMap<Arc<str>, Watched>,
     /// Who belongs to the group.
     pub(super) roster: Roster,
-    /// Of every backend of the group; a leaving one stands in the roster no more, but is watched until it is replaced.
-    pub(super) addresses: HashMap<Arc<str>, config::BackendAddress>,
+    /// Where the names in it lead.
+    pub(super) names: Names,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) pace: watch::Sender<Pace>,
-    /// How to speak TLS to them.
-    pub(super) secure: Secure,
     /// Where each backend last answered.
     pub(super) endpoints: HashMap<Arc<str>, Endpoint>,
     /// What their commands do, as they said.
@@ -71,9 +73,9 @@ pub(super) struct Coordinator {
     pub(super) left: Departure,
     /// Who may be read.
     pub(super) readers: Readers,
-    /// When the last check of each backend began that told facts.
-    pub(super) began: HashMap<Arc<str>, Moment>,
+    pub(super) sentinels: Sentinels,
     pub(super) journal: Journal,
+    pub(super) connectors: Connectors,
 }
 
 /// A task that ends with its owner.
@@ -88,22 +90,28 @@ impl Drop for AbortOnDrop {
 impl Coordinator {
     /// Until its task is aborted.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
-        self.start_probes();
+        self.configure_sentinels();
+        self.settle(Moment::now());
+        let named = self.names.told();
         loop {
             let wake = self.next_wake();
             let acknowledged = self.link.acknowledged.clone();
             enum Woken {
                 Report(Report),
+                Sentinel(SentinelNews),
                 Hint(Hint),
                 Command(Command),
                 Change(Box<config::Group>),
+                Named,
                 Time,
             }
             let woken = tokio::select! {
                 Some(report) = inbox.reports.recv() => Woken::Report(report),
+                Some(news) = inbox.news.recv() => Woken::Sentinel(news),
                 Some(hint) = inbox.hints.recv() => Woken::Hint(hint),
                 Some(command) = inbox.commands.recv() => Woken::Command(command),
                 Some(change) = inbox.changes.recv() => Woken::Change(Box::new(change)),
+                () = named.notified() => Woken::Named,
                 () = acknowledged.notified() => Woken::Time,
                 () = sleep_until(wake) => Woken::Time,
             };
@@ -111,9 +119,11 @@ impl Coordinator {
             self.notice_stall(now);
             match woken {
                 Woken::Report(report) => self.report(report, now),
+                Woken::Sentinel(news) => self.heard_sentinel(news, now),
                 Woken::Hint(hint) => self.hint(&hint, now),
                 Woken::Command(command) => self.command(command, now),
                 Woken::Change(change) => self.change(*change, now),
+                Woken::Named => self.settle(now),
                 Woken::Time => self.group.refresh(now),
             }
             self.carry_out(now);
@@ -139,16 +149,18 @@ impl Coordinator {
         if stood > VOUCH_FOR {
             self.journal.stalled(stood);
             self.group.stalled(now);
+            self.sentinels.stalled(now);
             self.order_round(now);
         }
     }
 
     fn report(&mut self, report: Report, now: Moment) {
-        if !self.addresses.contains_key(&report.backend) {
+        let Some(watched) = self.probes.get(&report.backend) else {
             // It left the group while its report waited.
             return;
-        }
+        };
         match report.news {
+            News::Started(at) | News::Ended { started: at, .. } if at < watched.since => {}
             News::Started(at) => {
                 self.group.check_started(&report.backend, at);
                 let answers = self.round_due.is_some() && at >= self.round_asked;
@@ -180,9 +192,10 @@ impl Coordinator {
                 // answer as a data server, must not receive the primary's clients.
                 if let Some(endpoint) = endpoint.filter(|_| matches!(outcome, Outcome::Facts(_))) {
                     self.endpoints.insert(report.backend.clone(), endpoint);
-                    self.began.insert(report.backend.clone(), started);
                 }
                 self.group.check_ended(&report.backend, started, &outcome, now);
+                self.ask_again(&report.backend, outcome.is_failure());
+                self.adopt();
                 // First, as a suspicion that is lowered under the same epoch says that the primary is still the primary.
                 self.carry_out(now);
                 if self.group.primary() == Some(&report.backend) {
@@ -242,58 +255,23 @@ impl Coordinator {
             return;
         }
         self.roster.configure(&config.backends);
-        self.group.reconfigure(rules(&config), &self.roster.names());
-        let asked_differently = config.check != self.config.check
-            || config.credentials != self.config.credentials
-            || config.tls != self.config.tls
-            || config.resolve_interval != self.config.resolve_interval;
+        self.names.set_pace(config.resolve_interval, config.check.fast_interval);
+        let asked_differently =
+            config.check != self.config.check || config.credentials != self.config.credentials || config.tls != self.config.tls;
         if config.tls != self.config.tls {
-            self.secure = Secure::new(config.tls.as_ref());
+            self.connectors.configure(config.tls.as_ref());
         }
         self.config = config;
+        self.configure_sentinels();
         if asked_differently {
             self.probes.clear();
         }
-        self.start_probes();
-        self.group.refresh(now);
-        self.publish();
-    }
-
-    /// One probe for each backend of the group, a leaving one included, and for no other.
-    fn start_probes(&mut self) {
-        let backends: Vec<Arc<str>> = self.group.backends().iter().map(|backend| backend.name.clone()).collect();
-        let gone: Vec<Arc<str>> = self.addresses.keys().filter(|name| !backends.contains(name)).cloned().collect();
-        for name in gone {
-            self.probes.remove(&name);
-            self.addresses.remove(&name);
-            self.endpoints.remove(&name);
-            self.began.remove(&name);
-            self.told.forget(&name);
-            self.secure.forget(&name);
-            self.journal.forget(&name);
-        }
-        self.addresses.extend(self.roster.members().map(|member| (member.name.clone(), member.address.clone())));
-        for (backend, address) in self.addresses.clone() {
-            if self.probes.contains_key(&backend) {
-                continue;
-            }
-            let probe = Probe {
-                backend: backend.clone(),
-                tls: self.secure.to(&backend, &address),
-                resolver: Resolver::new(address, self.config.resolve_interval),
-                credentials: self.config.credentials.clone(),
-                timeout: self.config.check.timeout,
-                interval: self.config.check.interval,
-                fast_interval: self.config.check.fast_interval,
-                pace: self.pace.subscribe(),
-                reports: self.report_sender.clone(),
-            };
-            self.probes.insert(backend, AbortOnDrop(tokio::spawn(probe.run())));
-        }
+        self.settle(now);
     }
 
     /// Carries out every step that is due.
     fn carry_out(&mut self, now: Moment) {
+        self.weigh_sentinels(now);
         while let Some(step) = self.group.step(now, self.link.fence.all_acknowledged()) {
             match &step {
                 Step::Withdraw { epoch, cause, .. } => {
@@ -307,7 +285,7 @@ impl Coordinator {
                     self.link.first_byte.arm();
                     self.vouch(now);
                     self.publish();
-                    self.start_probes();
+                    self.watch_members();
                 }
             }
             self.journal.step(&step, &self.group);

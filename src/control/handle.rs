@@ -8,12 +8,14 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::asking::Told;
+use super::connectors::Connectors;
 use super::coordinator::{Coordinator, Inbox, rules};
 use super::journal::Journal;
 use super::probe::Pace;
 use super::readers::Readers;
+use super::resolve::Names;
 use super::roster::Roster;
-use super::secure::Secure;
+use super::sentinel::Sentinels;
 use crate::config;
 use crate::metrics::Metrics;
 use crate::route::{
@@ -63,7 +65,10 @@ pub fn spawn(
     let now = Moment::now();
     let mut roster = Roster::default();
     roster.configure(&config.backends);
-    let group = Group::new(rules(&config), &roster.names(), epoch, now);
+    let names = Names::new(config.resolve_interval, config.check.fast_interval);
+    // Nobody yet: the coordinator begins with finding out who belongs to it.
+    let group = Group::new(rules(&config), &[], epoch, now);
+    let (news_sender, news) = mpsc::channel(INBOX);
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
         primary: Err(Vacancy { since: now, why: "not checked yet".into(), left: Departure::Gone }),
@@ -93,8 +98,9 @@ pub fn spawn(
         first_byte: Arc::new(FirstByte::default()),
     };
     let entry = GroupEntry { name: config.name.clone(), status, commands: command_sender, held: link.held.clone() };
+    let mut connectors = Connectors::default();
+    connectors.configure(config.tls.as_ref());
     let journal = Journal::new(&config.name, metrics.clone(), events, epoch);
-    let secure = Secure::new(config.tls.as_ref());
     let coordinator = Coordinator {
         config,
         group,
@@ -103,10 +109,9 @@ pub fn spawn(
         status: status_sender,
         probes: HashMap::new(),
         roster,
-        addresses: HashMap::new(),
+        names,
         report_sender,
         pace,
-        secure,
         endpoints: HashMap::new(),
         told: Told::default(),
         suspect: None,
@@ -116,9 +121,10 @@ pub fn spawn(
         awake: now,
         left: Departure::Gone,
         readers: Readers::new(now),
-        began: HashMap::new(),
+        sentinels: Sentinels::new(news_sender),
         journal,
+        connectors,
     };
-    let task = tokio::spawn(coordinator.run(Inbox { reports, hints, commands, changes }));
+    let task = tokio::spawn(coordinator.run(Inbox { reports, news, hints, commands, changes }));
     GroupHandle { link, entry, reconfigure, task }
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::broadcast;
 use tracing::{debug, info, warn};
 
+use super::resolve::Incident;
+use crate::config::limits::BACKENDS_MAX;
 use crate::metrics::{BackendMetrics, GroupMetrics, Metrics};
 use crate::route::{Action, Epoch, Event, GroupStatus, Hint, Moment, Refusal, rfc3339};
 use crate::topology::{Cause, Group, Outcome, Step};
@@ -33,6 +35,8 @@ pub struct Journal {
 struct Known {
     metrics: BackendMetrics,
     outcome: Option<&'static str>,
+    /// Each that was counted.
+    outcomes: Vec<&'static str>,
     /// Why it did not tell what its commands do.
     tells_not: Option<String>,
 }
@@ -61,6 +65,7 @@ impl Journal {
         self.backends.entry(backend.clone()).or_insert_with(|| Known {
             metrics: metrics.backend(group, backend),
             outcome: None,
+            outcomes: Vec::new(),
             tells_not: None,
         })
     }
@@ -82,6 +87,9 @@ impl Journal {
         let word = outcome.as_str();
         let known = self.known(backend);
         known.metrics.check(word);
+        if !known.outcomes.contains(&word) {
+            known.outcomes.push(word);
+        }
         known.metrics.check_duration.observe(took.as_secs_f64());
         let before = known.outcome.replace(word);
         if before == Some(word) {
@@ -225,6 +233,35 @@ impl Journal {
         self.event("replica", Some(backend), message);
     }
 
+    /// Something is wrong with one Sentinel.
+    pub fn sentinel_warns(&self, sentinel: &str, state: &str, message: &str) {
+        warn!(group = %self.group, sentinel, state, epoch = self.epoch, "Sentinel {sentinel} {message}");
+        self.event("sentinel", None, format!("Sentinel {sentinel} {message}"));
+    }
+
+    /// And now it is not any more.
+    pub fn sentinel_informs(&self, sentinel: &str, message: &str) {
+        info!(group = %self.group, sentinel, epoch = self.epoch, "Sentinel {sentinel} {message}");
+        self.event("sentinel", None, format!("Sentinel {sentinel} {message}"));
+    }
+
+    /// Something is wrong with what the Sentinels say together.
+    pub fn sentinels_warn(&self, message: &str) {
+        warn!(group = %self.group, epoch = self.epoch, "{message}");
+        self.event("sentinels", None, message.into());
+    }
+
+    /// And now it is not any more.
+    pub fn sentinels_inform(&self, message: &str) {
+        info!(group = %self.group, epoch = self.epoch, "{message}");
+        self.event("sentinels", None, message.into());
+    }
+
+    /// How each Sentinel stands, and whether they agree with the election; absent where there are none.
+    pub fn measure_sentinels(&self, sentinels: Option<(&[&str], bool)>) {
+        self.group_metrics.sentinels(sentinels);
+    }
+
     /// An operator asked for something.
     pub fn command(&self, action: &Action, result: &Result<String, Refusal>) {
         let (group, epoch) = (&self.group, self.epoch);
@@ -251,10 +288,46 @@ impl Journal {
         }
     }
 
+    /// Something became of a name.
+    pub fn name(&mut self, incident: &Incident) {
+        let group = &self.group;
+        match incident {
+            Incident::Fails { name, why } => {
+                let message = format!("{name} cannot be resolved: {why}. Its last answer stays in force until there is another");
+                warn!(%group, %name, "{message}");
+                self.event("name", None, message);
+            }
+            Incident::Recovers { name } => info!(%group, %name, "{name} is resolved again"),
+            Incident::Leads { name, to } => {
+                info!(%group, %name, "{name} leads to {to}");
+                self.event("name", None, format!("{name} leads to {to}"));
+            }
+            Incident::Cut { name, of } => {
+                warn!(%group, %name, "{name} stands for {of} addresses; a group has at most {BACKENDS_MAX} backends, the rest is passed over");
+            }
+        }
+    }
+
+    /// A backend goes by another name from now on.
+    pub fn rename(&mut self, old: &Arc<str>, new: &Arc<str>) {
+        let said = self.backends.get(old).map(|known| (known.outcome, known.tells_not.clone()));
+        self.forget(old);
+        if let Some((outcome, tells_not)) = said {
+            let known = self.known(new);
+            (known.outcome, known.tells_not) = (outcome, tells_not);
+        }
+        for rival in self.rivals.iter_mut().filter(|rival| *rival == old) {
+            *rival = new.clone();
+        }
+        let group = &self.group;
+        info!(%group, backend = %new, epoch = self.epoch, "{old} goes by the name {new} from now on");
+        self.event("name", Some(new), format!("{old} goes by the name {new} from now on"));
+    }
+
     /// A backend left the group.
     pub fn forget(&mut self, backend: &Arc<str>) {
         if let Some(known) = self.backends.remove(backend) {
-            known.metrics.forget();
+            known.metrics.forget(&known.outcomes);
         }
     }
 }
@@ -263,7 +336,7 @@ impl Drop for Journal {
     fn drop(&mut self) {
         self.group_metrics.forget();
         for known in self.backends.values() {
-            known.metrics.forget();
+            known.metrics.forget(&known.outcomes);
         }
     }
 }

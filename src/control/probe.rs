@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::asking::{Asking, Question};
+use super::connectors::Security;
 use super::login::log_in;
-use super::resolve::Resolver;
+use super::mismatch;
 use super::wire::{Fault, Reply, Wire, outcome_of_error};
 use crate::config::Credentials;
 use crate::resp::command::Commands;
-use crate::route::{Endpoint, Moment};
-use crate::tls::Connector;
+use crate::route::{Endpoint, Moment, Way};
 use crate::topology::Outcome;
 use crate::topology::facts::Id;
 
@@ -22,6 +22,12 @@ use crate::topology::facts::Id;
 const INFO: [&str; 6] = ["INFO", "server", "persistence", "stats", "replication", "keyspace"];
 /// The same for older servers: everything, still one answer and so one state of the server.
 const INFO_ALL: [&str; 1] = ["INFO"];
+
+/// Where a backend is, in the order to try them; or why nobody knows yet. Never an empty list.
+pub type Whereabouts = Result<Vec<Endpoint>, Arc<str>>;
+
+/// How long a check waits at most for a resolver that has never answered.
+const RESOLVER_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How often to ask, as the coordinator wants it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +78,12 @@ pub enum News {
 pub struct Probe {
     /// The backend's configured address.
     pub backend: Arc<str>,
-    /// Where to.
-    pub resolver: Resolver,
-    /// How to speak TLS to it, or that it speaks none; or why that cannot be.
-    pub tls: Result<Option<Connector>, String>,
+    /// Where to. No check waits for a resolver, whether it hangs or not.
+    pub whereabouts: watch::Receiver<Whereabouts>,
+    /// Plain, by TLS, or why it cannot be asked at all.
+    pub security: Security,
+    /// No TLS is configured. Does it speak it all the same? Not known before a connection was closed without a word.
+    pub speaks_tls: Option<bool>,
     /// Who mainstay is there.
     pub credentials: Option<Credentials>,
     /// Of one check, connecting included.
@@ -95,7 +103,6 @@ impl Probe {
     pub async fn run(mut self) {
         let mut wire: Option<Wire> = None;
         let mut old_style = false;
-        let mut resolve_again = false;
         let mut asking = Asking::default();
         loop {
             let begun = Instant::now();
@@ -106,11 +113,12 @@ impl Probe {
             }
             let mut tried = None;
             let anew = wire.is_none();
-            let result = timeout(self.timeout, self.check(&mut wire, &mut old_style, resolve_again, &mut tried)).await;
+            let result = timeout(self.timeout, self.check(&mut wire, &mut old_style, &mut tried)).await;
             let result = result.unwrap_or(Err(Fault::Backend(Outcome::Silent)));
-            let endpoint = wire.as_ref().map(|wire| wire.endpoint.clone()).or(tried);
+            let endpoint = wire.as_ref().map(|wire| wire.way.endpoint.clone()).or(tried);
             let took = begun.elapsed();
             if let Ok(Outcome::Facts(facts)) = &result {
+                self.speaks_tls = None;
                 asking.heard(facts, anew, begun);
             }
             let (news, silent) = match result {
@@ -129,7 +137,6 @@ impl Probe {
                     (News::Failed(error), false)
                 }
             };
-            resolve_again = wire.is_none();
             if !self.report(news).await {
                 return;
             }
@@ -154,7 +161,7 @@ impl Probe {
             if let Some(wire) = wire {
                 asking.ask_if_due(pace.every >= self.interval, Instant::now(), || Question {
                     backend: self.backend.clone(),
-                    endpoint: wire.endpoint.clone(),
+                    way: wire.way.clone(),
                     credentials: self.credentials.clone(),
                     reports: self.reports.clone(),
                 });
@@ -165,6 +172,17 @@ impl Probe {
             tokio::select! {
                 () = sleep_until(due) => return true,
                 changed = self.pace.changed() => if changed.is_err() { return false },
+                changed = self.whereabouts.changed() => {
+                    if changed.is_err() {
+                        return false;
+                    }
+                    let stays = |wire: &Wire| matches!(&*self.whereabouts.borrow(), Ok(all) if all.contains(&wire.way.endpoint));
+                    if !wire.as_ref().is_some_and(stays) {
+                        // It is elsewhere now.
+                        sleep_until((begun + self.fast_interval).min(due)).await;
+                        return true;
+                    }
+                }
                 () = disturbed(wire), if wire.is_some() => {
                     *wire = None;
                     // Closed between two checks: ask at once, but do not let a server that always closes set the pace.
@@ -175,19 +193,26 @@ impl Probe {
         }
     }
 
+    /// Where to, now. Only at the very start it may be worth a moment to wait for the first answer.
+    async fn resolved(&mut self) -> Whereabouts {
+        let patience = RESOLVER_PATIENCE.min(self.timeout / 4);
+        // Whether it came or not is read below.
+        let _ = timeout(patience, self.whereabouts.wait_for(Result::is_ok)).await;
+        self.whereabouts.borrow_and_update().clone()
+    }
+
     async fn check(
         &mut self,
         slot: &mut Option<Wire>,
         old_style: &mut bool,
-        resolve_again: bool,
         tried: &mut Option<Endpoint>,
     ) -> Result<Outcome, Fault> {
-        let endpoints = match self.resolver.endpoints(resolve_again, self.timeout, Moment::now()).await {
-            Ok(endpoints) => endpoints.to_vec(),
-            Err(why) => return Ok(Outcome::NameNotResolved(why)),
+        let endpoints = match self.resolved().await {
+            Ok(endpoints) => endpoints,
+            Err(why) => return Ok(Outcome::NameNotResolved(why.to_string())),
         };
         // The name leads elsewhere now: what answers at the old address is not this backend any more.
-        if slot.as_ref().is_some_and(|wire| !endpoints.contains(&wire.endpoint)) {
+        if slot.as_ref().is_some_and(|wire| !endpoints.contains(&wire.way.endpoint)) {
             *slot = None;
         }
         if let Some(wire) = slot {
@@ -197,18 +222,31 @@ impl Probe {
                 result => return result,
             }
         }
+        let tls = match &self.security {
+            Ok(tls) => tls,
+            Err(error) => return Ok(Outcome::TlsMismatch(error.to_string())),
+        };
         // A name may stand for several addresses: one that swallows everything must leave time for the next.
         let share = self.timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
         let mut fault = None;
         for endpoint in endpoints {
             *tried = Some(endpoint.clone());
-            let connected = timeout(share, Wire::connect(endpoint)).await;
+            let connecting = async {
+                tokio::select! {
+                    connected = Wire::connect(Way { endpoint: endpoint.clone(), tls: tls.clone() }) => connected,
+                    fault = mismatch::turns_out_plain(&endpoint, share / 2), if tls.is_some() => Err(fault),
+                }
+            };
+            let connected = timeout(share, connecting).await;
             match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
-                    if let Some(refusal) = log_in(&mut wire, self.credentials.as_ref()).await? {
-                        return Ok(refusal);
-                    }
-                    let outcome = ask_info(&mut wire, old_style).await?;
+                    let outcome = match self.ask_new(&mut wire, old_style).await {
+                        Err(Fault::Closed) if tls.is_none() => return self.closed_in_plain(&wire.way.endpoint).await,
+                        result => match result? {
+                            Ok(outcome) => outcome,
+                            Err(refusal) => return Ok(refusal),
+                        },
+                    };
                     if !matches!(outcome, Outcome::AuthRefused(_) | Outcome::MaxClients | Outcome::ProtectedMode) {
                         *slot = Some(wire);
                     }
@@ -219,6 +257,26 @@ impl Probe {
         }
         // A resolver's answer is never empty.
         Err(fault.unwrap_or(Fault::Backend(Outcome::Refused)))
+    }
+}
+
+impl Probe {
+    /// The inner error: it does not let mainstay in.
+    async fn ask_new(&self, wire: &mut Wire, old_style: &mut bool) -> Result<Result<Outcome, Outcome>, Fault> {
+        match log_in(wire, self.credentials.as_ref()).await? {
+            Some(refusal) => Ok(Err(refusal)),
+            None => ask_info(wire, old_style).await.map(Ok),
+        }
+    }
+
+    /// A new connection was closed without a word, and no TLS is configured. Should it be? Asked once, until a check succeeds.
+    async fn closed_in_plain(&mut self, endpoint: &Endpoint) -> Result<Outcome, Fault> {
+        let speaks_tls = match self.speaks_tls {
+            Some(known) => known,
+            None => mismatch::does_tls(endpoint).await,
+        };
+        self.speaks_tls = Some(speaks_tls);
+        if speaks_tls { Ok(mismatch::speaks_tls()) } else { Err(Fault::Closed) }
     }
 }
 
@@ -246,7 +304,7 @@ async fn disturbed(wire: &mut Option<Wire>) {
 }
 
 /// A factor from 0.9 to 1, so that the checks of a fleet of mainstays do not fall into step, and none comes later than configured.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     // Each RandomState has keys of its own: the hash of nothing is a random number.
     let random = RandomState::new().build_hasher().finish();
     0.9 + 0.1 * (random % 1000) as f64 / 1000.0

@@ -6,7 +6,7 @@ use super::coordinator::{Coordinator, VOUCH_FOR};
 use super::login;
 use super::snapshot;
 use crate::resp::command::Commands;
-use crate::route::{Moment, Primary, Route, Vacancy};
+use crate::route::{Moment, Primary, Route, Vacancy, Way};
 
 impl Coordinator {
     /// Vouches for the epoch in force, and for the replicas, while the facts are fresh. Sessions that found it lapsed are woken by a new route.
@@ -21,18 +21,14 @@ impl Coordinator {
     pub(super) fn publish(&mut self) {
         self.judge_readers();
         let (since, _, why) = self.group.standing();
-        let primary = self.group.primary().and_then(|name| {
-            // Where TLS is wanted and cannot be spoken no check succeeds, so this one was answered over it. Never in plain instead.
-            let tls = self.secure.to(name, self.addresses.get(name)?).ok()?;
-            Some((name, self.endpoints.get(name)?, tls))
-        });
-        let primary = match primary {
-            Some((name, endpoint, tls)) => {
+        let primary = match self.group.primary().and_then(|name| Some((name, self.way_to(name)?))) {
+            Some((name, way)) => {
                 let backend = self.group.backends().iter().find(|backend| backend.name == *name);
-                let takes_new = backend.is_none_or(|backend| backend.admin != crate::route::AdminState::Drain);
+                let drained = backend.is_some_and(|backend| backend.admin == crate::route::AdminState::Drain);
+                let takes_new = !drained && !self.roster.has_vanished(name);
                 let commands = backend.map_or_else(Commands::shipped, |backend| self.told.commands_of(backend));
                 let login = self.config.credentials.as_ref().map(login::of);
-                Ok(Primary { backend: name.clone(), endpoint: endpoint.clone(), tls, takes_new, commands, login })
+                Ok(Primary { backend: name.clone(), way, takes_new, commands, login })
             }
             None => Err(Vacancy { since, why: why.to_owned(), left: self.left }),
         };
@@ -53,9 +49,20 @@ impl Coordinator {
         });
     }
 
+    /// How to get to a backend, once a check has found it.
+    pub(super) fn way_to(&self, name: &str) -> Option<Way> {
+        let endpoint = self.endpoints.get(name)?.clone();
+        let tls = self.connectors.known(name)?.ok()?;
+        Some(Way { endpoint, tls })
+    }
+
     pub(super) fn show(&mut self, now: Moment) {
         self.journal.watch(&self.group);
-        let status = snapshot::of(&self.config.name, &self.group, &self.readers, &self.endpoints, now);
+        self.sentinels.watch(&self.group, &self.journal, now);
+        let mut status = snapshot::of(&self.config.name, &self.group, &self.readers, &self.endpoints, now);
+        self.annotate(&mut status);
+        status.first_round_done = self.first_round_done();
+        (status.sentinel, status.sentinels) = (self.sentinels.word(&self.group), self.sentinels.statuses());
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
     }

@@ -30,6 +30,14 @@ impl Readers {
         Self { rule: Replicas::new(now), tenures: HashMap::new(), promoted: None, hinted_at: None }
     }
 
+    /// The same server under another name.
+    pub(super) fn rename(&mut self, old: &Arc<str>, new: &Arc<str>) {
+        self.rule.rename(old, new);
+        if let Some(tenure) = self.tenures.remove(old) {
+            self.tenures.insert(new.clone(), tenure);
+        }
+    }
+
     /// How it stands with a backend, and how many sessions read there. None for the primary.
     pub(super) fn view(&self, backend: &str) -> Option<(&Reader, usize)> {
         let reader = self.rule.readers().iter().find(|reader| &*reader.name == backend)?;
@@ -45,6 +53,7 @@ impl Coordinator {
             window: self.config.hold.window,
             fresh_for: (check.interval * FRESH_INTERVALS).saturating_add(check.timeout),
         };
+        let backends = self.group.backends();
         let Readers { rule, tenures, promoted, .. } = &mut self.readers;
         let was_in_force = |name: &Arc<str>| tenures.contains_key(name);
         rule.judge(&self.group, terms, self.awake);
@@ -62,8 +71,9 @@ impl Coordinator {
             let tenure = tenures.entry(reader.name.clone()).or_insert_with(|| Arc::new(Tenure::new(reader.ordinal)));
             match &reader.standing {
                 Standing::Usable { lag, .. } => {
-                    if let Some(began) = self.began.get(&reader.name) {
-                        tenure.checked(*lag, *began);
+                    let backend = backends.iter().find(|backend| backend.name == reader.name);
+                    if let Some(began) = backend.and_then(|backend| backend.health.facts_began()) {
+                        tenure.checked(*lag, began);
                     }
                     tenure.set_phase(Phase::Usable);
                 }
@@ -90,8 +100,8 @@ impl Coordinator {
     }
 
     /// What the route says to readers.
-    pub(super) fn reads(&mut self) -> Reads {
-        let Self { readers: Readers { rule, tenures, promoted, .. }, secure, addresses, .. } = self;
+    pub(super) fn reads(&self) -> Reads {
+        let Readers { rule, tenures, promoted, .. } = &self.readers;
         let login = self.config.credentials.as_ref().map(login::of);
         let replica = |reader: &Reader| {
             let takes_new = match reader.standing {
@@ -102,8 +112,7 @@ impl Coordinator {
             let backend = self.group.backends().iter().find(|backend| backend.name == reader.name)?;
             Some(Replica {
                 backend: reader.name.clone(),
-                endpoint: self.endpoints.get(&reader.name)?.clone(),
-                tls: secure.to(&reader.name, addresses.get(&reader.name)?).ok()?,
+                way: self.way_to(&reader.name)?,
                 takes_new,
                 is_settled: reader.standing != Standing::Unsettled,
                 commands: self.told.commands_of(backend),

@@ -50,6 +50,9 @@ pub(super) fn of(
         backends: backends.collect(),
         failovers: group.history().iter().map(record).collect(),
         rivals,
+        // The coordinator knows them.
+        sentinel: None,
+        sentinels: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! One question and one answer at a time, on one connection to a backend. Only what mainstay asks for: texts and one array, bounded.
 
+mod replies;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -10,8 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::extent::Extent;
+use super::mismatch;
 use crate::resp::reply::{ErrorKind, error_kind};
-use crate::route::Endpoint;
+use crate::route::{Endpoint, Way};
+use crate::tls;
 use crate::topology::Outcome;
 
 /// A reply larger than this is not an INFO: Redis' whole INFO has some 6 KB, with many replicas and modules some more.
@@ -25,8 +29,8 @@ pub struct Wire {
     stream: Box<dyn Stream>,
     /// Received, not yet understood.
     buffer: bytes::BytesMut,
-    /// Where it leads.
-    pub endpoint: Endpoint,
+    /// Where it leads, and how.
+    pub way: Way,
     /// At least one question was answered on it.
     pub proven: bool,
 }
@@ -67,21 +71,21 @@ pub enum Reply {
 }
 
 impl Wire {
-    /// Connects. Has no time limit of its own: a check has one.
-    pub async fn connect(endpoint: Endpoint) -> Result<Self, Fault> {
-        let connected: io::Result<Box<dyn Stream>> = match &endpoint {
+    /// Connects, by TLS where the way says so. Has no time limit of its own: a check has one.
+    pub async fn connect(way: Way) -> Result<Self, Fault> {
+        let socket = match &way.endpoint {
             Endpoint::Tcp(address) => TcpStream::connect(address).await.and_then(|stream| {
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream) as Box<dyn Stream>)
+                Ok(tls::Socket::from(stream))
             }),
-            Endpoint::Unix(path) => {
-                UnixStream::connect(PathBuf::from(&**path)).await.map(|stream| Box::new(stream) as Box<dyn Stream>)
-            }
+            Endpoint::Unix(path) => UnixStream::connect(PathBuf::from(&**path)).await.map(tls::Socket::from),
         };
-        match connected {
-            Ok(stream) => Ok(Self { stream, buffer: bytes::BytesMut::new(), endpoint, proven: false }),
-            Err(error) => Err(connect_fault(error)),
-        }
+        let stream: Box<dyn Stream> = match (socket.map_err(connect_fault)?, &way.tls) {
+            (socket, Some(tls)) => Box::new(tls.connect(socket).await.map_err(tls_fault)?),
+            (tls::Socket::Tcp(stream), None) => Box::new(stream),
+            (tls::Socket::Unix(stream), None) => Box::new(stream),
+        };
+        Ok(Self { stream, buffer: bytes::BytesMut::new(), way, proven: false })
     }
 
     /// Sends a command and reads its reply.
@@ -121,11 +125,13 @@ impl Wire {
     }
 
     async fn send(&mut self, command: &[&str]) -> Result<(), Fault> {
-        let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
         let mut request = bytes::BytesMut::new();
-        // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
-        extend_encode(&mut request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error)))?;
-        self.stream.write_all(&request).await.map_err(io_fault)
+        encode(&mut request, command)?;
+        self.send_bytes(&request).await
+    }
+
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.stream.write_all(bytes).await.map_err(io_fault)
     }
 
     async fn receive(&mut self, bytes_max: usize) -> Result<(), Fault> {
@@ -147,7 +153,7 @@ impl Wire {
             b'$' => self.check_length()?,
             b'+' | b'-' => {}
             // A TLS alert record (RFC 8446, section 5.1) is how a TLS server answers plain text.
-            0x15 => return Err(Fault::Backend(Outcome::TlsMismatch)),
+            0x15 => return Err(Fault::Backend(mismatch::speaks_tls())),
             _ => return Err(not_redis(self.excerpt())),
         }
         match decode(&self.buffer) {
@@ -184,6 +190,12 @@ impl Wire {
     }
 }
 
+fn encode(request: &mut bytes::BytesMut, command: &[&str]) -> Result<(), Fault> {
+    let words = command.iter().map(|word| BytesFrame::BulkString(bytes::Bytes::copy_from_slice(word.as_bytes()))).collect();
+    // Encoding an array of bulk strings cannot fail; were it to, the backend would not be at fault.
+    extend_encode(request, &BytesFrame::Array(words), false).map_err(|error| Fault::Own(io::Error::other(error))).map(|_| ())
+}
+
 fn not_redis(why: String) -> Fault {
     Fault::Backend(Outcome::NotRedis(why))
 }
@@ -201,7 +213,20 @@ fn connect_fault(error: io::Error) -> Fault {
     })
 }
 
+/// No connection by TLS came about, or a standing one ended in it.
+fn tls_fault(error: tls::Error) -> Fault {
+    match error {
+        tls::Error::Closed => Fault::Closed,
+        tls::Error::Broken(kind) => io_fault(kind.into()),
+        tls::Error::NotTls(said) => Fault::Backend(mismatch::speaks_plain(Some(&said))),
+        error => Fault::Backend(Outcome::TlsMismatch(error.to_string())),
+    }
+}
+
 fn io_fault(error: io::Error) -> Fault {
+    if let Some(error) = tls::Error::of(&error) {
+        return tls_fault(error.clone());
+    }
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             Fault::Backend(Outcome::Silent)

@@ -3,7 +3,7 @@
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$variant_doc])* $variant),* }
 
         impl $name {
@@ -35,6 +35,24 @@ words! {
         Error = "error",
         /// mainstay is stopping.
         Drain = "drain",
+    }
+}
+
+words! {
+    /// Why a connection never became a session.
+    ArrivalRefusal {
+        /// Its address is not in `allow`.
+        Network = "network",
+        /// No PROXY header, or a bad one.
+        Header = "header",
+        /// The TLS handshake failed.
+        Handshake = "handshake",
+        /// Too many were under way.
+        Crowd = "crowd",
+        /// It took too long.
+        Time = "time",
+        /// It left before.
+        Left = "left",
     }
 }
 

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,10 +17,15 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tracing::warn;
 
 use super::bind::Bound;
+use super::entrance::Meeting;
+use super::place::Place;
 use super::policy::Policy;
+use super::reception::{Desk, NOT_ALLOWED, NOT_IN_ALLOW, shown};
+use super::refusals::Refusals;
 use super::transport::{Accepted, Stream};
-use super::worker::{Order, WorkerHandle};
+use super::worker::WorkerHandle;
 use crate::config::BindAddress;
+use crate::metrics::{ArrivalRefusal, CloseReason};
 
 /// What Redis itself says (networking.c).
 const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
@@ -62,15 +68,27 @@ pub fn spawn(
 ) -> io::Result<(mpsc::UnboundedSender<AcceptorOrder>, std::thread::JoinHandle<()>)> {
     let (sender, inbox) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let acceptor = Acceptor { workers, capacity, refusing: Cell::new(0), said: Cell::new(None) };
-    let body = move || LocalSet::new().block_on(&runtime, serve(Rc::new(acceptor), inbox));
+    let body = move || {
+        let acceptor = Acceptor {
+            workers: workers.into(),
+            capacity,
+            reception: RefCell::default(),
+            refusals: Refusals::default(),
+            refusing: Cell::new(0),
+            said: Cell::new(None),
+        };
+        LocalSet::new().block_on(&runtime, serve(Rc::new(acceptor), inbox));
+    };
     let thread = std::thread::Builder::new().name("acceptor".into()).spawn(body)?;
     Ok((sender, thread))
 }
 
 struct Acceptor {
-    workers: Vec<WorkerHandle>,
+    workers: Arc<[WorkerHandle]>,
     capacity: Capacity,
+    /// Started when a listener needs it.
+    reception: RefCell<Option<Desk>>,
+    refusals: Refusals,
     refusing: Cell<usize>,
     said: Cell<Option<Instant>>,
 }
@@ -98,6 +116,7 @@ async fn serve(acceptor: Rc<Acceptor>, mut inbox: mpsc::UnboundedReceiver<Accept
             }
         }
         for Listening { policy, bound } in listeners {
+            acceptor.open_reception(&policy);
             let name = policy.listener.name.clone();
             if let Some(present) = running.get(&name) {
                 *present.policy.borrow_mut() = policy;
@@ -133,10 +152,13 @@ impl Socket {
     }
 
     /// The client is taken out of this thread's runtime again: its worker has another.
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&self) -> io::Result<(Accepted, Option<SocketAddr>)> {
         Ok(match self {
-            Self::Tcp(listener) => Accepted::Tcp(listener.accept().await?.0.into_std()?),
-            Self::Unix(listener) => Accepted::Unix(listener.accept().await?.0.into_std()?),
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                (Accepted::Tcp(stream.into_std()?), Some(peer))
+            }
+            Self::Unix(listener) => (Accepted::Unix(listener.accept().await?.0.into_std()?), None),
         })
     }
 }
@@ -146,9 +168,9 @@ impl Acceptor {
         let mut in_turn = 0;
         loop {
             match socket.accept().await {
-                Ok(accepted) => {
+                Ok((accepted, peer)) => {
                     let policy = policy.borrow().clone();
-                    self.place(accepted, policy);
+                    self.place(accepted, peer, policy);
                     in_turn += 1;
                     if in_turn >= ACCEPTS_PER_TURN {
                         in_turn = 0;
@@ -165,25 +187,52 @@ impl Acceptor {
         }
     }
 
-    fn place(self: &Rc<Self>, accepted: Accepted, policy: Arc<Policy>) {
+    /// Listeners that ask for more than an address have it shown elsewhere.
+    fn open_reception(&self, policy: &Policy) {
+        let is_needed = policy.entrance.as_ref().is_some_and(|entrance| entrance.tls.is_some() || !entrance.proxies.is_empty());
+        let mut reception = self.reception.borrow_mut();
+        if is_needed && reception.is_none() {
+            match Desk::open() {
+                Ok(desk) => *reception = Some(desk),
+                Err(error) => {
+                    warn!(listener = %policy.listener.name, "cannot start the thread for TLS and PROXY headers: {error}")
+                }
+            }
+        }
+    }
+
+    fn place(self: &Rc<Self>, accepted: Accepted, peer: Option<SocketAddr>, policy: Arc<Policy>) {
         policy.metrics.accepted.inc();
+        let entrance = policy.entrance.as_ref();
+        let meeting = entrance.map_or(Meeting::Enters, |entrance| entrance.meets(peer));
+        let speaks_tls = entrance.is_some_and(|entrance| entrance.tls.is_some());
+        // Who expects TLS is told nothing else.
+        let refuse = |accepted, word| if speaks_tls { drop(accepted) } else { self.refuse(accepted, word) };
+        if meeting == Meeting::Refused {
+            policy.metrics.closed(CloseReason::Refused).inc();
+            self.refusals.note(&policy, &shown(peer, None), ArrivalRefusal::Network, || NOT_IN_ALLOW.into());
+            return refuse(accepted, NOT_ALLOWED);
+        }
         let full = policy.listener.sessions.load(Ordering::Relaxed) >= policy.listener.max_connections;
         let no_descriptors = self.capacity.total.load(Ordering::Relaxed) >= self.capacity.max;
         if full || no_descriptors {
-            policy.metrics.closed(crate::metrics::CloseReason::Refused).inc();
-            return self.refuse(accepted);
+            policy.metrics.closed(CloseReason::Refused).inc();
+            return refuse(accepted, FULL);
         }
-        // There is at least one worker.
-        let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed)) else { return };
-        policy.metrics.sessions.inc();
-        policy.listener.sessions.fetch_add(1, Ordering::Relaxed);
-        worker.load.fetch_add(1, Ordering::Relaxed);
-        self.capacity.total.fetch_add(1, Ordering::Relaxed);
-        // A worker ends only with the process.
-        let _ = worker.orders.send(Order::Session(accepted, policy));
+        let take = |policy| Place::take(policy, self.workers.clone(), self.capacity.total.clone());
+        let Meeting::Waits { header } = meeting else { return take(policy).hand_on(accepted) };
+        match self.reception.borrow_mut().as_mut().map(|desk| (desk.enter(peer, header), desk)) {
+            Some((Ok(source), desk)) => desk.receive(accepted, peer, source, take(policy)),
+            Some((Err(full), _)) => {
+                policy.metrics.closed(CloseReason::Refused).inc();
+                self.refusals.note(&policy, &shown(peer, None), ArrivalRefusal::Crowd, || full.to_string());
+            }
+            // There is no thread for it, which was said.
+            None => policy.metrics.closed(CloseReason::Error).inc(),
+        }
     }
 
-    fn refuse(self: &Rc<Self>, accepted: Accepted) {
+    fn refuse(self: &Rc<Self>, accepted: Accepted, word: &'static [u8]) {
         if self.refusing.get() >= REFUSING_MAX {
             return;
         }
@@ -191,7 +240,7 @@ impl Acceptor {
         self.refusing.set(self.refusing.get() + 1);
         let acceptor = self.clone();
         spawn_local(async move {
-            client.close_lingering(FULL).await;
+            client.close_lingering(word).await;
             acceptor.refusing.set(acceptor.refusing.get() - 1);
         });
     }

@@ -37,7 +37,7 @@ use crate::config::ListenerRoute;
 use crate::conversation::Scripts;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
 use crate::resp::command::Commands;
-use crate::route::{Endpoint, Epoch, GroupLink, Hint, Moment, Noticed, Route, Tenure, is_tenure};
+use crate::route::{Epoch, GroupLink, Hint, Moment, Noticed, Route, Tenure, Way, is_tenure};
 
 /// A place in the queue: a session that left it and comes again has another one.
 pub type Ticket = u32;
@@ -188,8 +188,8 @@ impl Lanes {
     fn go_on(self: &Rc<Self>, before: &Route) {
         self.pump();
         if let (Some((policy, ids)), Ok(primary)) = (self.blocked.take(), &before.primary) {
-            let (group, endpoint, login) = (self.link.name.clone(), primary.endpoint.clone(), primary.login.clone());
-            spawn_local(Unblock { group, endpoint, login, policy, ids }.run());
+            let (group, way, login) = (self.link.name.clone(), primary.way.clone(), primary.login.clone());
+            spawn_local(Unblock { group, way, login, policy, ids }.run());
         }
     }
 
@@ -305,10 +305,10 @@ impl Lanes {
     }
 
     /// Connects for a session. Its place among the bounded number of connects is free again when the slot is dropped.
-    pub async fn connect(self: Rc<Self>, endpoint: Endpoint, policy: Arc<Policy>) -> io::Result<(Stream, Slot)> {
+    pub async fn connect(self: Rc<Self>, way: Way, policy: Arc<Policy>) -> io::Result<(Stream, Slot)> {
         let slot = Slot::new(self);
         let begun = Moment::now();
-        let stream = upstream::connect(&endpoint, &policy).await?;
+        let stream = upstream::connect(&way, &policy).await?;
         slot.lanes().metrics.connect_duration.observe(Moment::now().since(begun).as_secs_f64());
         Ok((stream, slot))
     }

@@ -3,6 +3,10 @@
 //! | file | holds |
 //! |---|---|
 //! | [`acceptor`] | the accepting thread: `max_connections`, descriptors, which worker gets a socket |
+//! | [`entrance`] | who may connect, and what a connection has to go through |
+//! | [`reception`] | PROXY headers and TLS handshakes, on a thread of their own |
+//! | [`refusals`] | what is said of clients that do not get in |
+//! | [`place`] | a place among the sessions, taken at accept |
 //! | [`bind`] | listening sockets: bound, or handed over by systemd |
 //! | [`worker`] | one thread, one runtime; what it is told |
 //! | [`lanes`] | what a worker has of one group: its route, its sessions, its parked queue |
@@ -19,10 +23,14 @@
 
 pub mod acceptor;
 pub mod bind;
+pub mod entrance;
 pub mod lanes;
 pub mod local;
+pub mod place;
 pub mod policy;
+pub mod reception;
 pub mod redis_mode;
+pub mod refusals;
 pub mod session;
 pub mod splice;
 pub mod tally;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::entrance::Entrance;
 use crate::config::{Fallback, ListenerRoute, Mode};
 use crate::conversation::Access;
 use crate::metrics::ListenerMetrics;
@@ -21,6 +22,8 @@ pub struct Policy {
     pub shared_connections: bool,
     /// See [`crate::config::Listener::verify_alignment`].
     pub verify_alignment: bool,
+    /// What stands before it; None where everybody enters at once.
+    pub entrance: Option<Entrance>,
     /// Redis mode: what clients may say, where that is not everything.
     pub access: Option<Access>,
     /// To a backend.
@@ -89,7 +92,7 @@ pub fn read_admission(route: &Route, waiting_since: Moment, now: Moment) -> Admi
 mod tests {
     use super::*;
     use crate::resp::command::Commands;
-    use crate::route::{Departure, Endpoint, Primary, Reads, Vacancy};
+    use crate::route::{Departure, Endpoint, Primary, Reads, Vacancy, Way};
 
     fn route(primary: Result<Primary, Vacancy>) -> Route {
         Route {
@@ -105,8 +108,7 @@ mod tests {
     fn primary(takes_new: bool) -> Result<Primary, Vacancy> {
         Ok(Primary {
             backend: "a".into(),
-            endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
-            tls: None,
+            way: Way { endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), tls: None },
             takes_new,
             commands: Commands::shipped(),
             login: None,

@@ -276,7 +276,7 @@ impl Dialogue {
             Ok(Next::LockedOut(words)) => {
                 let (group, listener) = (&present.lanes.link, &present.session.policy.listener);
                 present.lanes.remarks.locked_out(group, listener, &words, present.now());
-                drop(self.give_up_upstream());
+                let _ = self.give_up_upstream();
             }
             Ok(Next::NotReady(_)) => {
                 let lived = self.give_up_upstream();

@@ -36,10 +36,10 @@ pub async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream
                 }
             }
         }
-        let Some(Target { epoch, endpoint, tenure, .. }) = lanes.target(&session.policy, None) else { continue };
+        let Some(Target { epoch, way, tenure }) = lanes.target(&session.policy, None) else { continue };
         let berth = tenure.as_ref().map(Berth::take);
         // The slot is free again at once: what the client sent is bounded, and nobody knows when it is answered.
-        match lanes.clone().connect(endpoint, session.policy.clone()).await.map(|(upstream, _slot)| upstream) {
+        match lanes.clone().connect(way, session.policy.clone()).await.map(|(upstream, _slot)| upstream) {
             // A client that left while it waited must not have its requests executed.
             Ok(_) if client.peer_is_gone() || has_waited && client.peer_has_closed() => {
                 return Err((CloseReason::Client, client));

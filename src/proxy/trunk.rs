@@ -53,7 +53,7 @@ use super::policy::Policy;
 use super::tally::SharedUpstream;
 use super::transport::Stream;
 use crate::conversation::ConnectionKey;
-use crate::route::{Departure, Endpoint, Epoch, Moment, Noticed};
+use crate::route::{Departure, Epoch, Moment, Noticed, Way};
 
 /// Replies of a primary that was withdrawn are awaited for so long. Its sessions give up as soon; this is for what they left.
 const RETIRES_FOR: Duration = Duration::from_secs(1);
@@ -77,8 +77,8 @@ pub struct Trunk {
     pub key: ConnectionKey,
     /// It leads to the primary of this epoch, or to the replica of this tenure.
     pub epoch: Epoch,
-    /// The address of that.
-    pub endpoint: Endpoint,
+    /// How to get to that.
+    pub way: Way,
     lanes: Rc<Lanes>,
     stage: Cell<Stage>,
     speakers: RefCell<VecDeque<Rc<Seat>>>,
@@ -121,12 +121,12 @@ struct Wire {
 
 impl Trunk {
     /// Begins to open one. It ends by itself.
-    fn open(lanes: &Rc<Lanes>, policy: &Arc<Policy>, key: ConnectionKey, epoch: Epoch, endpoint: Endpoint) -> Rc<Self> {
+    fn open(lanes: &Rc<Lanes>, policy: &Arc<Policy>, key: ConnectionKey, epoch: Epoch, way: Way) -> Rc<Self> {
         let trunk = Rc::new(Self {
             policy: policy.clone(),
             key,
             epoch,
-            endpoint,
+            way,
             lanes: lanes.clone(),
             stage: Cell::new(Stage::Opening),
             speakers: RefCell::default(),
@@ -210,7 +210,7 @@ impl Trunk {
     }
 
     async fn connect(self: &Rc<Self>) -> Result<(), ()> {
-        let connected = self.lanes.clone().connect(self.endpoint.clone(), self.policy.clone()).await;
+        let connected = self.lanes.clone().connect(self.way.clone(), self.policy.clone()).await;
         if self.stage.get() != Stage::Opening {
             return Err(());
         }

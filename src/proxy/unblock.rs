@@ -16,7 +16,7 @@ use tracing::{debug, info};
 use super::policy::Policy;
 use super::transport::Stream;
 use super::upstream;
-use crate::route::{Endpoint, Login};
+use crate::route::{Login, Way};
 
 /// All of it may take so long; sessions wait no longer for what comes of it.
 const UNBLOCK_FOR: Duration = Duration::from_secs(1);
@@ -27,8 +27,8 @@ const AT_ONCE: usize = 256;
 pub struct Unblock {
     /// The group's name, for the log.
     pub group: Arc<str>,
-    /// Where the replaced primary is.
-    pub endpoint: Endpoint,
+    /// How to get to the replaced primary.
+    pub way: Way,
     /// Who mainstay is to it.
     pub login: Option<Arc<Login>>,
     /// How to connect to it.
@@ -41,7 +41,7 @@ impl Unblock {
     /// Asks the server.
     pub async fn run(self) {
         let count = self.ids.len();
-        let (group, endpoint) = (&*self.group, &self.endpoint);
+        let (group, endpoint) = (&*self.group, &self.way);
         match timeout(UNBLOCK_FOR, self.ask()).await {
             Ok(Ok(())) => debug!(group, "{count} blocked clients were asked for at {endpoint}"),
             Ok(Err(error)) => {
@@ -52,7 +52,7 @@ impl Unblock {
     }
 
     async fn ask(&self) -> io::Result<()> {
-        let mut stream = upstream::connect(&self.endpoint, &self.policy).await?;
+        let mut stream = upstream::connect(&self.way, &self.policy).await?;
         if let Some(login) = &self.login {
             let words = ["AUTH"].into_iter().chain(login.username.as_deref()).chain([&*login.password]);
             exchange(&mut stream, command(words).as_bytes(), 1).await?;

@@ -3,4 +3,5 @@
 pub mod command;
 pub mod frames;
 pub mod info;
+pub mod proxy_header;
 pub mod reply;

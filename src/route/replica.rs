@@ -7,9 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use super::{Departure, Endpoint, Epoch, Login, Moment};
+use super::{Departure, Epoch, Login, Moment, Way};
 use crate::resp::command::Commands;
-use crate::tls::Connector;
 
 /// Numbers from here on are those of tenures. No process lives to see so many epochs.
 const TENURES: Epoch = 1 << 63;
@@ -25,10 +24,8 @@ pub fn is_tenure(number: Epoch) -> bool {
 pub struct Replica {
     /// Its name everywhere.
     pub backend: Arc<str>,
-    /// Where its check last answered.
-    pub endpoint: Endpoint,
-    /// How to speak TLS to it, where it speaks TLS.
-    pub tls: Option<Connector>,
+    /// How to get to it.
+    pub way: Way,
     /// False while an operator drains it, or its last check failed: present sessions go on, new ones go elsewhere.
     pub takes_new: bool,
     /// False while it is not known what it is: see [`Phase::Unsettled`].

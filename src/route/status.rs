@@ -108,8 +108,8 @@ pub struct GroupStatus {
     pub epoch: Epoch,
     /// The primary's configured address.
     pub primary: Option<String>,
-    /// The rule that elected it or that leaves the place empty: `only`, `proof`, `present`, `followers`, `operator`, or
-    /// `unproved`, `nobody`, `tie`, `maintenance`.
+    /// The rule that elected it or that leaves the place empty: `only`, `proof`, `sentinel`, `present`, `followers`, `operator`,
+    /// or `unproved`, `nobody`, `disputed`, `tie`, `maintenance`.
     pub rule: String,
     /// One sentence: why this backend, or why none, on which facts.
     pub why: String,
@@ -129,6 +129,50 @@ pub struct GroupStatus {
     pub backends: Vec<BackendStatus>,
     /// The newest last; bounded.
     pub failovers: Vec<FailoverRecord>,
+    /// What the Sentinels say together; absent where there are none.
+    #[serde(default)]
+    pub sentinel: Option<SentinelWord>,
+    /// One entry a Sentinel.
+    #[serde(default)]
+    pub sentinels: Vec<SentinelStatus>,
+}
+
+/// What the Sentinels of a group say together.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SentinelWord {
+    /// The name by which they know the group.
+    pub master_name: String,
+    /// The address that a majority names, as announced.
+    pub names: Option<String>,
+    /// The backend that this is; absent where it is none of the group.
+    pub backend: Option<String>,
+    /// The config epoch of that.
+    pub config_epoch: Option<u64>,
+    /// So many name it.
+    pub votes: usize,
+    /// So many Sentinels are known.
+    pub known: usize,
+    /// The same as a sentence, or why they name none.
+    pub message: String,
+}
+
+/// A Sentinel, as it last answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SentinelStatus {
+    /// Where it is asked.
+    pub address: String,
+    /// It stands in the configuration; the others were told of by these.
+    pub configured: bool,
+    /// Its own id, where it tells.
+    pub id: Option<String>,
+    /// `answering`, `silent`, `unknown_master`, `stale`, `ahead` or `tilt`.
+    pub state: String,
+    /// The address that it names, as announced.
+    pub names: Option<String>,
+    /// The config epoch of that.
+    pub config_epoch: Option<u64>,
+    /// What is wrong with it, for people.
+    pub message: Option<String>,
 }
 
 /// A backend, as its checks last found it. Absent facts are unknown.
@@ -238,7 +282,7 @@ pub struct Event {
     pub at: String,
     /// The group.
     pub group: String,
-    /// `withdrawn`, `elected`, `conflict`, `conflict_over`, `backend`, `replica`, `command`, `stalled`, `reload`.
+    /// `withdrawn`, `elected`, `conflict`, `conflict_over`, `backend`, `replica`, `sentinel`, `sentinels`, `command`, `stalled`, `reload`.
     pub kind: String,
     /// The epoch in force.
     pub epoch: Epoch,

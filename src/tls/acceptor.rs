@@ -27,13 +27,22 @@ impl Eq for Acceptor {}
 impl Acceptor {
     /// `identity`: what to show. `client_ca`: with it every client must show a certificate that is signed by one of these.
     pub fn new(identity: Identity<'_>, client_ca: Option<Pem<'_>>) -> Result<Self, Error> {
+        Self::build(identity, client_ca, true)
+    }
+
+    /// The same, but a client may go without a certificate; [`Stream::peer_is_certified`] tells. A wrong one ends the handshake.
+    pub fn with_optional_certificates(identity: Identity<'_>, client_ca: Option<Pem<'_>>) -> Result<Self, Error> {
+        Self::build(identity, client_ca, false)
+    }
+
+    fn build(identity: Identity<'_>, client_ca: Option<Pem<'_>>, mandatory: bool) -> Result<Self, Error> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(VERSIONS)
             .map_err(|error| Error::Protocol(error.to_string()))?;
         let builder = match client_ca {
             None => builder.with_no_client_auth(),
-            Some(ca) => builder.with_client_cert_verifier(Trust::read(Some(ca))?.of_clients(&provider)?),
+            Some(ca) => builder.with_client_cert_verifier(Trust::read(Some(ca))?.of_clients(&provider, mandatory)?),
         };
         let (certificates, key) = identity.read()?;
         let mut config = builder.with_single_cert(certificates, key).map_err(|error| identity.refused(error))?;

@@ -50,6 +50,11 @@ impl<'a> Certificate<'a> {
         moment(now.as_secs()).is_some_and(|now| self.0.validity().is_valid_at(now))
     }
 
+    /// In seconds since 1970.
+    pub(super) fn end(&self) -> u64 {
+        u64::try_from(self.0.validity().not_after.timestamp()).unwrap_or(0)
+    }
+
     /// `2026-01-31 12:00 UTC`
     pub(super) fn valid_until(&self) -> String {
         day(self.0.validity().not_after)

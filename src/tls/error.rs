@@ -107,7 +107,9 @@ impl Error {
 fn incompatible(why: &PeerIncompatible) -> String {
     use PeerIncompatible as P;
     match why {
-        P::ServerDoesNotSupportTls12Or13
+        // Who sends no signature algorithms is of the time before TLS 1.2 (RFC 5246, section 7.4.1.4.1).
+        P::SignatureAlgorithmsExtensionRequired
+        | P::ServerDoesNotSupportTls12Or13
         | P::ServerTlsVersionIsDisabledByOurConfig
         | P::SupportedVersionsExtensionRequired
         | P::Tls12NotOffered

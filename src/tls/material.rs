@@ -7,6 +7,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Error;
+use super::certificate::Certificate;
 
 /// The content of a PEM file.
 #[derive(Clone, Copy)]
@@ -48,6 +49,11 @@ impl Pem<'_> {
             );
         }
         Ok(found)
+    }
+
+    /// Until when each certificate is valid, in seconds since 1970.
+    pub fn valid_until(&self) -> Result<Vec<u64>, Error> {
+        Ok(self.certificates()?.iter().filter_map(|der| Certificate::parse(der)).map(|certificate| certificate.end()).collect())
     }
 
     /// The first private key.

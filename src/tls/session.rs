@@ -108,6 +108,15 @@ impl Session {
         }
     }
 
+    /// The peer has shown a certificate, and it was verified.
+    pub(super) fn peer_is_certified(&self) -> bool {
+        let shown = match &self.side {
+            Side::Client(connection) => connection.peer_certificates(),
+            Side::Server(connection) => connection.peer_certificates(),
+        };
+        !self.is_handshaking() && shown.is_some_and(|chain| !chain.is_empty())
+    }
+
     pub(super) fn is_resumed(&self) -> bool {
         let kind = match &self.side {
             Side::Client(connection) => connection.handshake_kind(),

@@ -75,7 +75,9 @@ impl Stream {
 
     /// The peer takes no more: it may have said why before it closed.
     fn last_word(&mut self) -> Option<Error> {
-        let _ = self.receive_now(&mut [0]);
+        let Self { socket, session } = self;
+        // What it said before that is kept.
+        let _ = SCRATCH.with_borrow_mut(|scratch| session.open(scratch, &mut [], |into| socket.receive_now(into)));
         self.session.failure().cloned()
     }
 
@@ -130,13 +132,14 @@ impl Stream {
     /// Writes a beginning of `bytes`. `Ready(n)`: every record with something of these n bytes has been taken by the kernel, whole. Where
     /// it is `Pending`, or less than all, the next call has to begin with what is left.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(bytes, |socket, bytes| socket.poll_write(cx, bytes))
+        let written = self.write(bytes, |socket, bytes| socket.poll_write(cx, bytes));
+        written.map_err(|error| self.last_word().map_or(error, io::Error::from))
     }
 
     /// The same at once, outside of any task; `WouldBlock` where the kernel did not take a whole record.
     pub fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.write(bytes, Socket::send_now) {
-            Poll::Ready(result) => result,
+            Poll::Ready(result) => result.map_err(|error| self.last_word().map_or(error, io::Error::from)),
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -211,6 +214,11 @@ impl Stream {
             sealed.took(taken);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The peer has shown a certificate, and it was verified.
+    pub fn peer_is_certified(&self) -> bool {
+        self.session.peer_is_certified()
     }
 
     /// The peer has said that it says no more.

@@ -75,10 +75,11 @@ impl Trust {
         Ok(Arc::new(ServerVerifier { webpki, trust: self }))
     }
 
-    pub(super) fn of_clients(self, provider: &Arc<CryptoProvider>) -> Result<Arc<ClientVerifier>, super::Error> {
+    /// `mandatory`: one without a certificate is turned away.
+    pub(super) fn of_clients(self, provider: &Arc<CryptoProvider>, mandatory: bool) -> Result<Arc<ClientVerifier>, super::Error> {
         let webpki = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider.clone()).build();
         let webpki = webpki.map_err(|error| super::Error::Protocol(error.to_string()))?;
-        Ok(Arc::new(ClientVerifier { webpki, trust: self }))
+        Ok(Arc::new(ClientVerifier { webpki, trust: self, mandatory }))
     }
 
     fn pins(&self, certificate: &CertificateDer<'_>) -> bool {
@@ -199,14 +200,19 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
-/// Verifies clients that must show a certificate.
+/// Verifies the certificates of clients.
 #[derive(Debug)]
 pub(super) struct ClientVerifier {
     webpki: Arc<dyn ClientCertVerifier>,
     trust: Trust,
+    mandatory: bool,
 }
 
 impl ClientCertVerifier for ClientVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.webpki.root_hint_subjects()
     }

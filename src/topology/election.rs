@@ -20,8 +20,11 @@
 //!    d. at start only: the one whose id most of the backends that do not themselves say role:master carry, link up;
 //!    e. otherwise nobody. A wrong primary loses data, a refused one only waits.
 
+mod words;
+
 use std::sync::Arc;
 
+use self::words::names;
 use super::facts::{Facts, Id, Role};
 use super::health::Health;
 use super::lineage::Lineage;
@@ -185,7 +188,7 @@ pub fn by_facts(ballot: &Ballot<'_>) -> Verdict {
         return Verdict::Nobody(Empty::Unproved, format!("waiting for the first check of {waiting}"));
     }
     // Rule 2.
-    let eligible: Vec<usize> = (0..ballot.backends.len()).filter(|place| ballot.ineligible(*place).is_none()).collect();
+    let eligible: Vec<usize> = (0..ballot.backends.len()).filter(|place| ballot.is_candidate(*place)).collect();
     // Rule 3.
     match eligible[..] {
         [] => Verdict::Nobody(Empty::Nobody, ballot.why_nobody()),
@@ -280,19 +283,13 @@ impl Ballot<'_> {
         if self.proves_itself(place) {
             return None;
         }
-        if self.is_restart(backend, facts) && self.claimants().any(|other| other != place && self.counts_against(other)) {
+        if self.is_restart(backend, facts) && self.claimants().any(|other| self.counts_against(other, place)) {
             return Some("was restarted and another backend says role:master too");
         }
         if backend.bar == Some(Bar::Rival) {
             return Some("said role:master beside a living primary, without proof that it succeeds it");
         }
         (backend.health.master_running < self.rules.rise).then_some(YOUNG)
-    }
-
-    /// Its claim is to be heard: an operator has not decided against it.
-    fn counts_against(&self, place: usize) -> bool {
-        let backend = &self.backends[place];
-        backend.bar != Some(Bar::Overruled) && backend.admin != AdminState::Maintenance && !backend.leaving
     }
 
     /// Those that only lack answers: until they have them, who happens to be heard more often must not win.
@@ -367,33 +364,4 @@ impl Ballot<'_> {
     pub fn succeeds_last(&self, place: usize) -> bool {
         self.follows(place, self.last.and_then(|last| last.replid.as_ref()))
     }
-
-    pub(super) fn describe(&self, place: usize) -> String {
-        let id = self.replid(place).map_or("id unknown".into(), Id::to_string);
-        format!("{} ({id})", self.backends[place].name)
-    }
-
-    fn why_nobody(&self) -> String {
-        let reasons: Vec<String> = (0..self.backends.len())
-            .filter_map(|place| {
-                let backend = &self.backends[place];
-                let silent = || match &backend.health.last {
-                    Some((outcome, _)) => outcome.message(),
-                    None => Some("has not been checked yet".into()),
-                };
-                let says_replica =
-                    backend.health.facts().filter(|facts| facts.role == Role::Replica).map(|_| "says role:slave".to_owned());
-                let reason = match backend.health.claim() {
-                    Some(_) => self.ineligible(place)?.to_owned(),
-                    None => silent().or(says_replica)?,
-                };
-                Some(format!("{} {reason}", backend.name))
-            })
-            .collect();
-        format!("no backend is eligible: {}", reasons.join("; "))
-    }
-}
-
-fn names<'a>(backends: impl Iterator<Item = &'a Backend>) -> String {
-    backends.map(|backend| &*backend.name).collect::<Vec<_>>().join(", ")
 }

@@ -159,8 +159,8 @@ pub enum Outcome {
     ProtectedMode,
     /// Something else answers there.
     NotRedis(String),
-    /// The server speaks TLS, mainstay does not, or the other way round.
-    TlsMismatch,
+    /// The two do not come together by TLS: one of them does not speak it, or does not trust the other. How, in words.
+    TlsMismatch(String),
     /// The host name has never been resolved.
     NameNotResolved(String),
 }
@@ -194,7 +194,7 @@ impl Outcome {
             Self::MaxClients => "max_clients",
             Self::ProtectedMode => "protected_mode",
             Self::NotRedis(_) => "not_redis",
-            Self::TlsMismatch => "tls_mismatch",
+            Self::TlsMismatch(_) => "tls_mismatch",
             Self::NameNotResolved(_) => "name_not_resolved",
         }
     }
@@ -213,7 +213,7 @@ impl Outcome {
             Self::MaxClients => "has no place for another client; raise its maxclients".into(),
             Self::ProtectedMode => "runs in protected mode; set a password or `protected-mode no` there".into(),
             Self::NotRedis(said) => format!("does not answer like Redis or Valkey: {said}"),
-            Self::TlsMismatch => "speaks TLS; give a port without TLS".into(),
+            Self::TlsMismatch(why) => why.clone(),
             Self::NameNotResolved(said) => format!("has a host name that cannot be resolved: {said}"),
         };
         Some(text)
@@ -230,7 +230,7 @@ impl Outcome {
             | Self::Closed
             | Self::ProtectedMode
             | Self::NotRedis(_)
-            | Self::TlsMismatch
+            | Self::TlsMismatch(_)
             | Self::NameNotResolved(_) => true,
         }
     }

@@ -22,9 +22,10 @@ use super::health::Health;
 use super::history::{Failover, History};
 use super::lineage::Lineage;
 use super::loss::Cause;
+use super::renaming::Departed;
 use super::sentinel::Word;
 use super::word::Defied;
-use crate::route::{AdminState, Epoch, Moment};
+use crate::route::{Epoch, Moment};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub(super) enum Seat {
 pub struct Group {
     pub(super) rules: Rules,
     pub(super) backends: Vec<Backend>,
+    departed: Departed,
     pub(super) seat: Seat,
     pub(super) last: Option<Last>,
     pub(super) lineage: Lineage,
@@ -99,6 +101,7 @@ impl Group {
         let mut group = Self {
             rules,
             backends: Vec::new(),
+            departed: Departed::default(),
             seat: Seat::Vacant { since: now },
             last: None,
             lineage: Lineage::default(),
@@ -125,20 +128,16 @@ impl Group {
     pub fn reconfigure(&mut self, rules: Rules, names: &[Arc<str>]) {
         self.rules = rules;
         let present = self.primary().cloned();
-        self.backends.retain(|backend| names.contains(&backend.name) || present.as_ref() == Some(&backend.name));
+        let stays = |backend: &Backend| names.contains(&backend.name) || present.as_ref() == Some(&backend.name);
+        self.backends.iter().filter(|backend| !stays(backend)).for_each(|backend| self.departed.remember(backend));
+        self.backends.retain(stays);
         for backend in &mut self.backends {
             backend.leaving = !names.contains(&backend.name);
         }
         for name in names {
             if self.place(name).is_none() {
-                let backend = Backend {
-                    name: name.clone(),
-                    health: Health::default(),
-                    bar: None,
-                    admin: AdminState::Ready,
-                    leaving: false,
-                };
-                self.backends.push(backend);
+                let (bar, admin) = self.departed.take(name);
+                self.backends.push(Backend { name: name.clone(), health: Health::default(), bar, admin, leaving: false });
             }
         }
     }
@@ -296,7 +295,9 @@ impl Group {
         self.last =
             Some(Last { name: to.clone(), run_id: facts.run_id, replid: facts.replid, offset: facts.offset, keys: facts.keys });
         self.seat = Seat::Held { by: to.clone(), since: now, rule, why: why.clone() };
-        self.backends.retain(|backend| !backend.leaving || backend.name == to);
+        let stays = |backend: &Backend| !backend.leaving || backend.name == to;
+        self.backends.iter().filter(|backend| !stays(backend)).for_each(|backend| self.departed.remember(backend));
+        self.backends.retain(stays);
         Some(Step::Grant { epoch: self.epoch, to, rule, why, returned_empty })
     }
 

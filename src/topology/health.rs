@@ -74,7 +74,7 @@ impl Health {
             | Outcome::Closed
             | Outcome::ProtectedMode
             | Outcome::NotRedis(_)
-            | Outcome::TlsMismatch
+            | Outcome::TlsMismatch(_)
             | Outcome::NameNotResolved(_) => {}
         }
         self.last = Some((outcome.clone(), now));

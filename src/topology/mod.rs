@@ -10,6 +10,7 @@
 //! | [`doubt`] | how often to ask |
 //! | [`loss`] | when a primary is lost |
 //! | `rivals` | who is barred, and until when |
+//! | `renaming` | a backend under another name; what is remembered of those that left |
 //! | `operator` | `mainstay elect`, maintenance |
 //! | [`replicas`] | which replicas may be read |
 //! | [`sentinel`] | what the Sentinels say together |
@@ -25,6 +26,7 @@ pub mod history;
 pub mod lineage;
 pub mod loss;
 mod operator;
+mod renaming;
 pub mod replicas;
 mod rivals;
 pub mod sentinel;

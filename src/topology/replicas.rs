@@ -157,6 +157,11 @@ impl Replicas {
         &self.readers
     }
 
+    /// The same server under another name.
+    pub fn rename(&mut self, old: &str, new: &Arc<str>) {
+        self.readers.iter_mut().filter(|reader| &*reader.name == old).for_each(|reader| reader.name = new.clone());
+    }
+
     /// Since when nobody is usable, or somebody is.
     pub fn since(&self) -> Moment {
         self.since

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::election::{Backend, Bar};
+use super::election::{Backend, Ballot, Bar};
 use super::facts::Role;
 use super::group::Group;
+use crate::route::AdminState;
 
 impl Group {
     /// Rule 2: who is barred as a rival, and who is no longer.
@@ -62,6 +63,18 @@ impl Group {
         let (elected, ..) = self.standing();
         let asked = |backend: &Backend| backend.health.last.as_ref().is_some_and(|(_, at)| *at > elected);
         self.primary().is_some() && self.backends.iter().all(asked)
+    }
+}
+
+impl Ballot<'_> {
+    /// Another one's claim is to be heard: an operator has not decided against it.
+    pub(super) fn counts_against(&self, other: usize, place: usize) -> bool {
+        let backend = &self.backends[other];
+        other != place
+            && !self.same_process(other, place)
+            && backend.bar != Some(Bar::Overruled)
+            && backend.admin != AdminState::Maintenance
+            && !backend.leaving
     }
 }
 

@@ -1,6 +1,5 @@
 //! Real clients log in.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::*;
@@ -27,15 +26,22 @@ fn redis_cli_logs_in_by_user_and_by_password_alone() {
 #[test]
 fn redis_py_logs_in_in_both_protocols() {
     let server = locked(&[]);
-    let python = ["/usr/bin/python3", "python3"]
-        .into_iter()
-        .find(|python| Command::new(python).args(["-c", "import redis"]).output().is_ok_and(|output| output.status.success()));
-    let Some(python) = python else { return eprintln!("no redis-py here") };
     for way in WAYS {
         let mainstay = guarded([&server], way).start_on(&server);
         let (host, port) = mainstay.listen.rsplit_once(':').unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/access/redis_py.py");
-        let said = run(Command::new(python).arg(script).args([host, port, "app", APP]));
+        let said =
+            run(Command::new(programs::python()).arg(programs::source("python").join("login.py")).args([host, port, "app", APP]));
+        assert_eq!(said.lines().last(), Some("fine"), "{way}: {said}");
+    }
+}
+
+#[test]
+fn ioredis_and_node_redis_log_in_in_both_protocols() {
+    let server = locked(&[]);
+    for way in WAYS {
+        let mainstay = guarded([&server], way).start_on(&server);
+        let (host, port) = mainstay.listen.rsplit_once(':').unwrap();
+        let said = run(Command::new("node").arg(programs::node().join("login.mjs")).args([host, port, "app", APP]));
         assert_eq!(said.lines().last(), Some("fine"), "{way}: {said}");
     }
 }

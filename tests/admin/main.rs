@@ -1,8 +1,13 @@
 //! The admin side as its users see it: every endpoint over a real connection.
 
 mod bounds;
+#[path = "../harness/certificates.rs"]
+#[allow(dead_code)]
+mod certificates;
 mod command_line;
+mod encrypted;
 mod feed;
+mod token;
 mod world;
 
 use std::sync::Arc;

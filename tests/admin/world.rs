@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use mainstay::admin::{Context, Limits, serve_within};
+use mainstay::admin::{Access, Context, Limits, serve_within};
+use mainstay::config::Admin;
+use mainstay::config::secret::Secret;
 use mainstay::metrics::Metrics;
 use mainstay::route::{
     Action, AdminState, BackendStatus, Command, Directory, Event, GroupEntry, GroupStatus, ListenerEntry, Moment, Refusal,
@@ -28,6 +30,7 @@ pub struct World {
     pub listening: watch::Sender<bool>,
     pub held: Arc<AtomicUsize>,
     pub metrics: Metrics,
+    pub access: watch::Sender<Arc<Access>>,
     /// What the coordinator was asked.
     pub asked: Arc<Mutex<Vec<Action>>>,
     /// What the next reload answers.
@@ -95,7 +98,9 @@ impl World {
         let directory = watch::Sender::new(Arc::new(content));
         let (events, listening) = (broadcast::Sender::new(4), watch::Sender::new(true));
         let metrics = Metrics::new();
+        let access = watch::Sender::new(Arc::<Access>::default());
         let context = Context {
+            access: access.subscribe(),
             metrics: metrics.clone(),
             directory: directory.subscribe(),
             events: events.clone(),
@@ -104,7 +109,7 @@ impl World {
             listening: listening.subscribe(),
         };
         let serving = tokio::spawn(serve_within(listener, context, limits));
-        Self { address, serving, directory, status, events, listening, held, metrics, asked, reloaded, deaf }
+        Self { address, serving, directory, status, events, listening, held, metrics, access, asked, reloaded, deaf }
     }
 
     /// A second group that has not been checked yet and has no primary.
@@ -113,6 +118,11 @@ impl World {
         let status = watch::Sender::new(Arc::new(status)).subscribe();
         let entry = GroupEntry { name: "cache".into(), status, commands: mpsc::channel(1).0, held: Arc::default() };
         self.directory.send_modify(|directory| Arc::make_mut(directory).groups.push(entry));
+    }
+
+    /// From now on everything but health, readiness and metrics needs this token, or nothing.
+    pub fn token(&self, token: Option<&str>) {
+        self.access.send_replace(Arc::new(Access::new(&Admin { token: token.map(Secret::new), ..Admin::default() }).unwrap()));
     }
 
     pub async fn connect(&self) -> TcpStream {

@@ -5,6 +5,7 @@
 
 mod council;
 mod identity;
+mod judge;
 mod planned;
 mod promotions;
 mod properties;

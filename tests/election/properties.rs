@@ -35,6 +35,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event(), 1..80)
 }
 
+/// The same with Sentinels, who say anything.
+fn events_with_sentinels() -> impl Strategy<Value = Vec<Event>> {
+    let word = prop::option::of((0..SERVERS, 0..4_u64)).prop_map(Event::Word);
+    prop::collection::vec(prop_oneof![8 => event(), 1 => word], 1..80)
+}
+
 fn play(events: &[Event]) -> World {
     let mut world = World::new();
     for event in events {
@@ -49,6 +55,26 @@ proptest! {
     #[test]
     fn no_two_backends_hold_a_group_at_once_no_epoch_shrinks_and_no_tie_moves_traffic(events in events()) {
         play(&events);
+    }
+
+    #[test]
+    fn whatever_the_sentinels_say_nobody_is_served_who_does_not_say_role_master_nor_against_their_word_without_proof(
+        events in events_with_sentinels()
+    ) {
+        play(&events);
+    }
+
+    #[test]
+    fn a_world_at_rest_whose_sentinels_agree_with_it_or_have_no_word_has_that_primary(
+        events in events_with_sentinels(),
+        master in 0..SERVERS,
+        agree: bool,
+    ) {
+        let mut world = play(&events);
+        world.happen(Event::Word(agree.then_some((master, 9))));
+        world.come_to_rest(master);
+        let primary = world.group.primary().map(|name| name.to_string());
+        prop_assert_eq!(primary.as_deref(), Some(["a", "b", "c"][master]), "{}", world.group.standing().2);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use mainstay::route::{AdminState, Moment};
-use mainstay::topology::election::Rule;
 use mainstay::topology::facts::Id;
+use mainstay::topology::sentinel::{Named, Place, Word};
 use mainstay::topology::{Facts, Group, Outcome, Role, Step};
 
 use crate::replay::RULES;
@@ -25,8 +25,15 @@ pub enum Event {
     Stop(usize),
     Continue(usize),
     Kill(usize),
-    StartAsMaster { server: usize, from_file: bool },
-    StartAsReplica { server: usize, of: usize, from_file: bool },
+    StartAsMaster {
+        server: usize,
+        from_file: bool,
+    },
+    StartAsReplica {
+        server: usize,
+        of: usize,
+        from_file: bool,
+    },
     ChangeId(usize),
     Load(usize),
     Acknowledge,
@@ -36,6 +43,8 @@ pub enum Event {
     Maintenance(usize),
     Ready(usize),
     Wait(u64),
+    /// The Sentinels name a server at a config epoch, or have no word.
+    Word(Option<(usize, u64)>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +73,7 @@ struct Server {
 /// See the module.
 pub struct World {
     servers: Vec<Server>,
-    truth: Truth,
+    pub truth: Truth,
     fresh: u32,
     now: u64,
     pub group: Group,
@@ -73,7 +82,7 @@ pub struct World {
     pub story: Vec<String>,
     holder: Option<(Arc<str>, u64)>,
     /// The primary's process and id, or the last one's, as last heard while it was the primary.
-    last: Option<(u32, u32)>,
+    pub last: Option<(u32, u32)>,
     epoch: u64,
     heard_since_stall: Vec<bool>,
 }
@@ -138,6 +147,7 @@ impl World {
             Event::Maintenance(server) => drop(self.group.set_admin(&name(server), AdminState::Maintenance, true, now)),
             Event::Ready(server) => drop(self.group.set_admin(&name(server), AdminState::Ready, false, now)),
             Event::Wait(millis) => self.now += millis,
+            Event::Word(word) => self.group.set_word(word.map_or(Word::None("no Sentinel answers".into()), names), now),
         }
         self.replicate();
         self.settle();
@@ -311,49 +321,7 @@ impl World {
         }
     }
 
-    /// S4: who is elected without an operator either provably continues the last primary, or nobody else could have been meant.
-    fn judge_grant(&self, to: &Arc<str>, rule: Rule) {
-        let last = self.last.map(|(_, id)| id);
-        let id = self.heard_id(to);
-        let fits = |other: u32| self.truth.continues(id, other);
-        match rule {
-            // There are no Sentinels in this world.
-            Rule::Operator | Rule::Sentinel => {}
-            Rule::Proof => {
-                let over_claimant = || self.claimants().any(fits);
-                assert!(last.is_some_and(fits) || over_claimant(), "S4: {to} was elected by proof of what is not true");
-            }
-            Rule::Only => {
-                for (other, other_id) in self.rest(to) {
-                    let excused = fits(other_id) || last.is_some_and(|last| self.truth.is_of_the_past(other_id, last));
-                    let restarted = self.group.history().iter().last().is_some_and(|failover| failover.from == other);
-                    assert!(excused || restarted, "S4: {to} was elected as the only one beside {other}, by luck of the order");
-                }
-            }
-            Rule::Present | Rule::Followers => {}
-        }
-    }
-
-    /// Those beside `to` that say role:master and that nothing speaks against.
-    fn rest(&self, to: &Arc<str>) -> impl Iterator<Item = (Arc<str>, u32)> {
-        let free = self.group.backends().iter().filter(move |backend| {
-            backend.name != *to && backend.bar.is_none() && backend.admin == AdminState::Ready && backend.health.claim().is_some()
-        });
-        free.map(|backend| (backend.name.clone(), self.heard_id(&backend.name)))
-    }
-
-    fn somebody_succeeds(&self) -> bool {
-        let Some((_, last)) = self.last else { return false };
-        self.claimants().any(|id| self.truth.continues(id, last))
-    }
-
-    /// The ids of those that say role:master.
-    fn claimants(&self) -> impl Iterator<Item = u32> {
-        let claimants = self.group.backends().iter().filter(|backend| backend.health.claim().is_some());
-        claimants.map(|backend| self.heard_id(&backend.name))
-    }
-
-    fn heard_id(&self, name: &str) -> u32 {
+    pub fn heard_id(&self, name: &str) -> u32 {
         self.heard(name, |facts| facts.replid.as_ref())
     }
 
@@ -363,6 +331,11 @@ impl World {
         let facts = backend.health.facts().expect("it was heard");
         field(facts).expect("every server of this world says it").as_str().parse().expect("a number")
     }
+}
+
+fn names((place, config_epoch): (usize, u64)) -> Word {
+    let place = Place { host: name(place).to_string(), port: 6379 };
+    Word::Names(Named { backend: Some(place.host.as_str().into()), place, config_epoch, votes: 2, known: 3 })
 }
 
 fn name(place: usize) -> Arc<str> {

@@ -101,6 +101,11 @@ impl Client {
         Self::try_connect(address).unwrap_or_else(|gone| panic!("cannot connect to {address}: {gone:?}"))
     }
 
+    /// Over a connection that somebody else has opened.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream: Stream::Tcp(stream), unread: Vec::new() }
+    }
+
     /// Sends a command and waits for its reply.
     pub fn ask(&mut self, words: &[&str]) -> Result<Reply, Gone> {
         self.ask_within(PATIENCE, words)

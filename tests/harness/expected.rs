@@ -16,6 +16,10 @@ pub const DESCRIPTORS: &[&str] = &["open files", "for want of a resource"];
 pub const RETURNED_EMPTY: &[&str] = &["returned empty"];
 /// A reload was refused.
 pub const REFUSED_RELOAD: &[&str] = &["reload"];
+/// A file was replaced and is not valid.
+pub const NOT_USABLE: &[&str] = &["files were replaced and cannot be used"];
+/// A certificate ends soon.
+pub const EXPIRES: &[&str] = &["the certificate in "];
 /// Sessions were cut at the end of the drain.
 pub const CUT: &[&str] = &["cut"];
 /// A backend is down: its connections break, then nobody listens.
@@ -26,7 +30,11 @@ pub const SILENT: &[&str] = &[r#""outcome":"silent""#];
 pub const LOADING: &[&str] = &[r#""outcome":"loading""#];
 /// A backend runs a long script.
 pub const BUSY: &[&str] = &[r#""outcome":"busy""#];
+/// A backend and mainstay do not come together by TLS.
+pub const TLS: &[&str] = &[r#""outcome":"tls_mismatch""#];
 /// A backend refuses the password.
 pub const AUTH: &[&str] = &[r#""outcome":"auth_refused""#];
 /// Something else than Redis answers.
 pub const NOT_REDIS: &[&str] = &[r#""outcome":"not_redis""#];
+/// Something is wrong with a Sentinel, or with what they say together.
+pub const SENTINEL: &[&str] = &["\"sentinel\":", "the Sentinels "];

@@ -4,15 +4,39 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use super::secure;
+
+/// What an admin address asks for.
+#[derive(Clone, Debug, Default)]
+pub struct WayIn {
+    /// It speaks TLS, and its certificate is signed by the one in this file.
+    pub ca_file: Option<String>,
+    /// To be shown.
+    pub token: Option<String>,
+}
+
 /// Status code and body; `None` when nobody answers.
 pub fn ask(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(address).ok()?;
+    ask_by(&WayIn::default(), address, method, path, body)
+}
+
+/// The same where more is asked for.
+pub fn ask_by(way_in: &WayIn, address: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    let stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let length = body.len();
+    let token = way_in.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n{token}\
          Content-Length: {length}\r\n\r\n{body}"
     );
+    match &way_in.ca_file {
+        None => exchange(stream, &request),
+        Some(ca_file) => exchange(secure::connect(stream, ca_file, None)?, &request),
+    }
+}
+
+fn exchange(mut stream: impl Read + Write, request: &str) -> Option<(u16, String)> {
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;

@@ -83,7 +83,7 @@ impl Mainstay {
 
     /// GET; `None` when nobody answers.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        http::ask(&self.admin, "GET", path, "")
+        http::ask_by(&self.setup.way_in, &self.admin, "GET", path, "")
     }
 
     /// `GET /api/v1/status`
@@ -153,7 +153,7 @@ impl Mainstay {
     /// Writes [`Mainstay::setup`] to the file and has it applied through the admin address: status code and answer.
     pub fn reload(&self) -> (u16, String) {
         self.write(&self.setup.toml(&self.admin, &self.listen));
-        http::ask(&self.admin, "POST", "/api/v1/reload", "").expect("the admin address answers")
+        http::ask_by(&self.setup.way_in, &self.admin, "POST", "/api/v1/reload", "").expect("the admin address answers")
     }
 
     /// Replaces the configuration file and tells nobody.

@@ -5,6 +5,7 @@
 //! when the thread that started it ends (see [`process`]). So start processes from the test itself, not from a helper thread.
 #![allow(dead_code, unused_imports)] // each test binary uses its part
 
+pub mod certificates;
 pub mod chance;
 pub mod client;
 pub mod expected;
@@ -15,18 +16,23 @@ pub mod ports;
 pub mod process;
 pub mod recorder;
 pub mod redis;
+pub mod secure;
 pub mod sentinel;
 pub mod setup;
+pub mod tls;
 
+pub use certificates::{Authority, DAY};
 pub use chance::Chance;
 pub use client::{Client, Gone, Reply};
+pub use http::WayIn;
 pub use mainstay::Mainstay;
 pub use ports::free_port;
 pub use process::Process;
 pub use recorder::Recorder;
 pub use redis::Redis;
-pub use sentinel::Sentinels;
+pub use sentinel::{Sentinel, Sentinels};
 pub use setup::Setup;
+pub use tls::{Certificates, TlsRedis};
 
 use std::time::{Duration, Instant};
 

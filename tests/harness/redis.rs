@@ -42,6 +42,16 @@ impl Redis {
         Self::start_server(program, "127.0.0.1", lines)
     }
 
+    /// On this very port; nothing where it does not start there, as when another process has the port.
+    pub fn try_start_on(host: &'static str, port: u16, lines: &[&str]) -> Option<Self> {
+        let program: PathBuf = std::env::var_os("MAINSTAY_TEST_REDIS").unwrap_or_else(|| "redis-server".into()).into();
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        let dir = tempfile::tempdir().expect("a folder for temporary files");
+        let process = spawn(&program, dir.path(), host, port, &lines);
+        let mut server = Self { port, host, process, program, lines, dir };
+        server.answers().then_some(server)
+    }
+
     fn start_server(program: &Path, host: &'static str, lines: &[&str]) -> Self {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         // Between choosing a port and listening on it another process may take it: then try the next one.
@@ -220,7 +230,8 @@ impl Redis {
         false
     }
 
-    fn password(&self) -> Option<String> {
+    /// The `requirepass` that it was started with.
+    pub fn password(&self) -> Option<String> {
         self.lines.iter().find_map(|line| line.strip_prefix("requirepass ")).map(str::to_owned)
     }
 }

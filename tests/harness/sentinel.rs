@@ -4,73 +4,164 @@ use std::fs::{self, File};
 
 use tempfile::TempDir;
 
-use super::{Client, PATIENCE, Process, Redis, free_port, wait_until};
+use super::{Client, PATIENCE, Process, Redis, Reply, free_port, wait_until};
+
+/// One of them. Ends with the test.
+pub struct Sentinel {
+    /// Where it listens.
+    pub port: u16,
+    /// The process; replaced by a restart.
+    pub process: Process,
+    password: Option<String>,
+    dir: TempDir,
+}
+
+/// The lines of one that watches `primary`.
+fn watching(primary: &Redis, quorum: usize, down_after_ms: u64) -> String {
+    let mut text = format!(
+        "sentinel monitor jobs {} {} {quorum}\nsentinel down-after-milliseconds jobs {down_after_ms}\n\
+         sentinel failover-timeout jobs 10000\n",
+        primary.host, primary.port
+    );
+    if let Some(password) = primary.password() {
+        text += &format!("sentinel auth-pass jobs {password}\n");
+    }
+    text
+}
+
+impl Sentinel {
+    /// Starts one with these lines, the first ones before those that watch.
+    fn start(before: &[&str], watching: &str) -> Self {
+        let (dir, port) = (tempfile::tempdir().expect("a folder for temporary files"), free_port());
+        let before: String = before.iter().map(|line| format!("{line}\n")).collect();
+        let password = before.lines().find_map(|line| line.strip_prefix("requirepass ")).map(str::to_owned);
+        let plain = if before.contains("tls-port PORT") { 0 } else { port };
+        let before = before.replace("PORT", &port.to_string());
+        let text = format!("port {plain}\nbind 127.0.0.1\ndaemonize no\nlogfile sentinel.log\n{before}{watching}");
+        fs::write(dir.path().join("sentinel.conf"), text).expect("the folder can be written");
+        let process = spawn(&dir);
+        Self { port, process, password, dir }
+    }
+
+    /// `127.0.0.1:port`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Asks it something over a fresh connection; `None` when it does not answer.
+    pub fn ask(&self, words: &[&str]) -> Option<Reply> {
+        let mut client = Client::try_connect(&self.address()).ok()?;
+        if let Some(password) = &self.password {
+            client.ask(&["AUTH", password]).ok()?;
+        }
+        client.ask(words).ok()
+    }
+
+    /// A field of its entry of the master.
+    pub fn master(&self, name: &str) -> String {
+        let reply = self.ask(&["SENTINEL", "MASTER", "jobs"]);
+        reply.map(|reply| field(&reply, name)).unwrap_or_default()
+    }
+
+    /// The port that it names to clients.
+    pub fn names(&self) -> Option<u16> {
+        self.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "jobs"])?.items().get(1)?.text().parse().ok()
+    }
+
+    /// Its configuration file as it stands: Sentinel rewrites it.
+    pub fn configuration(&self) -> String {
+        fs::read_to_string(self.dir.path().join("sentinel.conf")).expect("Sentinel keeps its file")
+    }
+
+    /// Ends it and starts it again, from this file if one is given.
+    pub fn restart(&mut self, configuration: Option<&str>) {
+        self.process.kill9();
+        if let Some(text) = configuration {
+            fs::write(self.dir.path().join("sentinel.conf"), text).expect("the folder can be written");
+        }
+        self.process = spawn(&self.dir);
+        wait_until(PATIENCE, "the Sentinel answers again", || self.ask(&["PING"]).is_some());
+    }
+}
+
+fn spawn(dir: &TempDir) -> Process {
+    let output = File::create(dir.path().join("output")).expect("the folder can be written");
+    let mut command = Process::command("redis-server");
+    command.args(["sentinel.conf", "--sentinel"]).current_dir(dir.path()).stdout(output);
+    Process::spawn(&mut command)
+}
+
+fn field(entry: &Reply, name: &str) -> String {
+    let words: Vec<String> = entry.items().iter().map(Reply::text).collect();
+    words.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone()).unwrap_or_default()
+}
 
 /// Several Sentinels that know each other. End with the test.
 pub struct Sentinels {
-    ports: Vec<u16>,
-    _processes: Vec<Process>,
-    _dirs: Vec<TempDir>,
+    /// Each of them.
+    pub all: Vec<Sentinel>,
 }
 
 impl Sentinels {
     /// Starts `count` that watch `primary` under the name `jobs`, and waits until they know each other and its replicas.
     pub fn start(count: usize, quorum: usize, primary: &Redis, replicas: usize, down_after_ms: u64) -> Self {
-        let (mut ports, mut processes, mut dirs) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..count {
-            let (dir, port) = (tempfile::tempdir().expect("a folder for temporary files"), free_port());
-            let text = format!(
-                "port {port}\nbind 127.0.0.1\ndaemonize no\nlogfile sentinel.log\n\
-                 sentinel monitor jobs {} {} {quorum}\nsentinel down-after-milliseconds jobs {down_after_ms}\n\
-                 sentinel failover-timeout jobs 10000\n",
-                primary.host, primary.port
-            );
-            fs::write(dir.path().join("sentinel.conf"), text).expect("the folder can be written");
-            let output = File::create(dir.path().join("output")).expect("the folder can be written");
-            let mut command = Process::command("redis-server");
-            command.args(["sentinel.conf", "--sentinel"]).current_dir(dir.path()).stdout(output);
-            processes.push(Process::spawn(&mut command));
-            ports.push(port);
-            dirs.push(dir);
+        Self::start_with(&[], count, quorum, primary, replicas, down_after_ms)
+    }
+
+    /// The same with further lines of configuration; `PORT` in them is the port of each.
+    pub fn start_with(lines: &[&str], count: usize, quorum: usize, primary: &Redis, replicas: usize, down_after_ms: u64) -> Self {
+        let mut watching = watching(primary, quorum, down_after_ms);
+        if lines.contains(&"sentinel resolve-hostnames yes") {
+            watching = watching.replace("jobs 127.0.0.1", "jobs localhost");
         }
-        let sentinels = Self { ports, _processes: processes, _dirs: dirs };
-        let knows = |port: u16| {
-            let Ok(mut client) = Client::try_connect(&format!("127.0.0.1:{port}")) else { return false };
-            let mut entries = |what| client.ask(&["SENTINEL", what, "jobs"]).map_or(0, |reply| reply.items().len());
-            entries("SENTINELS") == count - 1 && entries("REPLICAS") == replicas
-        };
-        wait_until(PATIENCE, "the Sentinels know each other", || sentinels.ports.iter().all(|port| knows(*port)));
+        let sentinels = Self { all: (0..count).map(|_| Sentinel::start(lines, &watching)).collect() };
+        // Over TLS this client cannot ask.
+        if !lines.iter().any(|line| line.starts_with("tls-port")) {
+            sentinels.wait_until_met(replicas);
+        }
         sentinels
+    }
+
+    /// One more that watches `primary`.
+    pub fn join(&mut self, quorum: usize, primary: &Redis, replicas: usize, down_after_ms: u64) {
+        self.all.push(Sentinel::start(&[], &watching(primary, quorum, down_after_ms)));
+        self.wait_until_met(replicas);
+    }
+
+    fn wait_until_met(&self, replicas: usize) {
+        let entries =
+            |sentinel: &Sentinel, what| sentinel.ask(&["SENTINEL", what, "jobs"]).map_or(0, |reply| reply.items().len());
+        wait_until(PATIENCE, "the Sentinels know each other", || {
+            self.all.iter().all(|one| entries(one, "SENTINELS") == self.all.len() - 1 && entries(one, "REPLICAS") == replicas)
+        });
+    }
+
+    /// Their addresses.
+    pub fn addresses(&self) -> Vec<String> {
+        self.all.iter().map(Sentinel::address).collect()
+    }
+
+    /// `[group.sentinel]` with all of them.
+    pub fn section(&self) -> String {
+        format!("master_name = \"jobs\"\naddresses = {:?}\n", self.addresses())
     }
 
     /// The port of the primary, while all of them name the same one.
     pub fn primary(&self) -> Option<u16> {
-        let names = |port: &u16| {
-            let mut client = Client::try_connect(&format!("127.0.0.1:{port}")).ok()?;
-            let reply = client.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "jobs"]).ok()?;
-            reply.items().get(1)?.text().parse::<u16>().ok()
-        };
-        let named: Vec<Option<u16>> = self.ports.iter().map(names).collect();
+        let named: Vec<Option<u16>> = self.all.iter().map(Sentinel::names).collect();
         named.iter().all(|name| *name == named[0]).then_some(named[0]).flatten()
     }
 
     /// All of them hold `primary` and this many replicas to be well, and know each other.
     pub fn are_content_with(&self, primary: &Redis, replicas: usize) -> bool {
-        self.ports.iter().all(|port| {
-            let Ok(mut client) = Client::try_connect(&format!("127.0.0.1:{port}")) else { return false };
-            let mut entries = |what: &str| -> Vec<Vec<String>> {
-                let Ok(reply) = client.ask(&["SENTINEL", what, "jobs"]) else { return Vec::new() };
-                reply.items().iter().map(|entry| entry.items().iter().map(|word| word.text()).collect()).collect()
+        self.all.iter().all(|sentinel| {
+            let well = |what: &str, flags: &str| {
+                let reply = sentinel.ask(&["SENTINEL", what, "jobs"]);
+                reply.map_or(0, |reply| reply.items().iter().filter(|entry| field(entry, "flags") == flags).count())
             };
-            let field = |entry: &Vec<String>, name: &str| -> String {
-                entry.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone()).unwrap_or_default()
-            };
-            let well =
-                |entries: Vec<Vec<String>>, flags: &str| entries.iter().filter(|entry| field(entry, "flags") == flags).count();
-            let named = self.primary() == Some(primary.port);
-            named
-                && well(entries("SENTINELS"), "sentinel") == self.ports.len() - 1
-                && well(entries("REPLICAS"), "slave") == replicas
+            self.primary() == Some(primary.port)
+                && well("SENTINELS", "sentinel") == self.all.len() - 1
+                && well("REPLICAS", "slave") == replicas
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What a test configures mainstay to be: one group, one listener, and what the test cares about.
 
+use super::http::WayIn;
 use super::{Mainstay, Redis};
 
 /// A configuration in the making. Keys that a test does not set keep their defaults.
@@ -9,6 +10,10 @@ pub struct Setup {
     pub backends: Vec<String>,
     /// The address of the listener `sidekiq`; a free port unless set.
     pub bind: Option<String>,
+    /// Lines of `[admin]`.
+    pub admin: String,
+    /// How the tests themselves are let in there.
+    pub way_in: WayIn,
     /// Lines of `[runtime]`.
     pub runtime: String,
     /// Lines of `[[group]]`.
@@ -17,6 +22,8 @@ pub struct Setup {
     pub check: String,
     /// Lines of `[group.hold]`.
     pub hold: String,
+    /// Lines of `[group.sentinel]`, and what follows it; the section is left out while this is empty.
+    pub sentinel: String,
     /// Lines of `[[listener]]`.
     pub listener: String,
     /// Further groups and listeners, as TOML.
@@ -40,10 +47,13 @@ impl Setup {
         Self {
             backends: backends.into_iter().map(Into::into).collect(),
             bind: None,
+            admin: String::new(),
+            way_in: WayIn::default(),
             runtime: String::new(),
             group: String::new(),
             check: String::new(),
             hold: String::new(),
+            sentinel: String::new(),
             listener: String::new(),
             more: String::new(),
             wrapper: Vec::new(),
@@ -55,6 +65,12 @@ impl Setup {
     /// Where the listener listens.
     pub fn bind(mut self, bind: impl Into<String>) -> Self {
         self.bind = Some(bind.into());
+        self
+    }
+
+    /// Lines of `[admin]`, and how the tests get in there.
+    pub fn admin(mut self, lines: &str, way_in: WayIn) -> Self {
+        (self.admin, self.way_in) = (lines.into(), way_in);
         self
     }
 
@@ -79,6 +95,12 @@ impl Setup {
     /// Lines of `[group.hold]`.
     pub fn hold(mut self, lines: &str) -> Self {
         self.hold = lines.into();
+        self
+    }
+
+    /// Lines of `[group.sentinel]`.
+    pub fn sentinel(mut self, lines: &str) -> Self {
+        self.sentinel = lines.into();
         self
     }
 
@@ -129,12 +151,14 @@ impl Setup {
     /// The configuration file.
     pub fn toml(&self, admin: &str, bind: &str) -> String {
         let backends: Vec<String> = self.backends.iter().map(|backend| format!("{backend:?}")).collect();
-        let Self { runtime, group, check, hold, listener, more, .. } = self;
+        let Self { admin: lines, runtime, group, check, hold, listener, more, .. } = self;
+        let sentinel = if self.sentinel.is_empty() { String::new() } else { format!("[group.sentinel]\n{}\n", self.sentinel) };
+        // Left out where the Sentinels know them.
+        let backends = if backends.is_empty() { String::new() } else { format!("backends = [{}]", backends.join(", ")) };
         format!(
-            "[log]\nformat = \"json\"\n\n[admin]\nbind = \"{admin}\"\n\n[runtime]\n{runtime}\n\n\
-             [[group]]\nname = \"jobs\"\nbackends = [{}]\n{group}\n[group.check]\n{check}\n[group.hold]\n{hold}\n\n\
-             [[listener]]\nname = \"sidekiq\"\nbind = \"{bind}\"\ngroup = \"jobs\"\n{listener}\n{more}\n",
-            backends.join(", ")
+            "[log]\nformat = \"json\"\n\n[admin]\nbind = \"{admin}\"\n{lines}\n\n[runtime]\n{runtime}\n\n\
+             [[group]]\nname = \"jobs\"\n{backends}\n{group}\n[group.check]\n{check}\n[group.hold]\n{hold}\n\n{sentinel}\
+             [[listener]]\nname = \"sidekiq\"\nbind = \"{bind}\"\ngroup = \"jobs\"\n{listener}\n{more}\n"
         )
     }
 }

@@ -6,7 +6,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("metrics", &[]),
     ("resp", &[]),
-    ("tls", &[]),
+    ("tls", &["config"]),
     ("route", &["resp", "tls"]),
     ("topology", &["resp", "route"]),
     ("conversation", &["resp", "route"]),
@@ -15,7 +15,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("admin", &["config", "metrics", "route", "tls"]),
     ("app", &["admin", "config", "control", "conversation", "metrics", "proxy", "resp", "route", "tls", "topology"]),
     // `status` prints what admin answers, and the words of that answer are route's.
-    ("cli", &["app", "config", "route"]),
+    ("cli", &["app", "config", "route", "tls"]),
     ("main", &["app", "cli", "config"]),
     // The map: it declares the rooms.
     (

@@ -213,7 +213,7 @@ fn who_has_not_logged_in_may_send_little() {
     assert!(talk.conversation.is_over());
     // Whoever has logged in may send more.
     let mut talk = guarded();
-    let words = vec!["x"; 11].join(" ");
+    let words = ["x"; 11].join(" ");
     talk.say(&format!("AUTH two; MGET {words}; SET k {long}"));
     talk.attach();
     talk.sends();

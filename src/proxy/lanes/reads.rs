@@ -16,8 +16,7 @@ use crate::conversation::Scripts;
 use crate::proxy::policy::{Admission, Policy, admission, read_admission};
 use crate::proxy::redis_mode::is_heard_out;
 use crate::resp::reply;
-use crate::route::{Departure, Endpoint, Epoch, Hint, Moment, Noticed, Passage, Phase, Replica, Route, Tenure, is_tenure};
-use crate::tls::Connector;
+use crate::route::{Departure, Epoch, Hint, Moment, Noticed, Passage, Phase, Replica, Route, Tenure, Way, is_tenure};
 
 /// A replica that could not be connected to is not tried for so long where there is another. Its next check tells more.
 const AVOID_FOR: Duration = Duration::from_secs(1);
@@ -30,18 +29,16 @@ const ENDED_MAX: usize = 32;
 pub struct Target {
     /// The epoch of the primary, or the tenure of the replica.
     pub epoch: Epoch,
-    /// Its address.
-    pub endpoint: Endpoint,
-    /// How to speak TLS to it, where it speaks TLS.
-    pub tls: Option<Connector>,
+    /// How to get there.
+    pub way: Way,
     /// Of a replica.
     pub tenure: Option<Arc<Tenure>>,
 }
 
 impl Target {
-    /// The epoch or tenure, and the address.
-    pub fn place(&self) -> (Epoch, &Endpoint) {
-        (self.epoch, &self.endpoint)
+    /// The epoch or tenure, and the way to it.
+    pub fn place(&self) -> (Epoch, &Way) {
+        (self.epoch, &self.way)
     }
 }
 
@@ -218,12 +215,9 @@ impl Lanes {
         let route = self.route.borrow();
         let ListenerRoute::Replica { max_lag, fallback } = policy.route else { return primary(&route) };
         match self.choose(&route, max_lag, had) {
-            Some(replica) => Some(Target {
-                epoch: replica.tenure.number(),
-                endpoint: replica.endpoint.clone(),
-                tls: replica.tls.clone(),
-                tenure: Some(replica.tenure.clone()),
-            }),
+            Some(replica) => {
+                Some(Target { epoch: replica.tenure.number(), way: replica.way.clone(), tenure: Some(replica.tenure.clone()) })
+            }
             None if fallback == Fallback::Primary => primary(&route),
             None => None,
         }
@@ -317,7 +311,7 @@ impl Lanes {
 
 fn primary(route: &Route) -> Option<Target> {
     let primary = route.primary.as_ref().ok()?;
-    Some(Target { epoch: route.epoch, endpoint: primary.endpoint.clone(), tls: primary.tls.clone(), tenure: None })
+    Some(Target { epoch: route.epoch, way: primary.way.clone(), tenure: None })
 }
 
 /// How the last primary left.

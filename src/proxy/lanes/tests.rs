@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::route::{Departure, Fence, FirstByte, Primary, Reads, Vacancy};
+use crate::route::{Departure, Endpoint, Fence, FirstByte, Primary, Reads, Vacancy};
 
 fn route(epoch: Epoch, primary: Result<Primary, Vacancy>) -> Arc<Route> {
     let (hold_window, hint_interval) = (Duration::ZERO, Duration::from_millis(50));
@@ -39,8 +39,7 @@ fn nobody_is_sent_away_for_want_of_a_primary_that_was_published_already() {
     assert_eq!(lanes.admit(ListenerRoute::Primary, None), Admission::Refuse, "there is no window");
     let primary = Primary {
         backend: "a".into(),
-        endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()),
-        tls: None,
+        way: Way { endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), tls: None },
         takes_new: true,
         commands: Commands::shipped(),
         login: None,

@@ -88,7 +88,7 @@ impl Remarks {
             return;
         }
         let (group, listener, epoch) = (&*group.name, &*trunk.policy.listener.name, trunk.epoch);
-        let (endpoint, go_on) = (&trunk.endpoint, concerned.saturating_sub(writers + others));
+        let (endpoint, go_on) = (&trunk.way, concerned.saturating_sub(writers + others));
         if writers == 0 {
             info!(
                 group,

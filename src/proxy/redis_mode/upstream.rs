@@ -245,7 +245,7 @@ impl Dialogue {
             self.go_live(present, epoch, stream, counted.taken(), None);
             lanes.pump();
         } else {
-            let future = Box::pin(present.lanes.clone().connect(target.endpoint, present.session.policy.clone()));
+            let future = Box::pin(present.lanes.clone().connect(target.way, present.session.policy.clone()));
             self.upstream = Upstream::Connecting(Connecting { epoch, future });
         }
         true

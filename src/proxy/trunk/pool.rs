@@ -14,7 +14,7 @@ use crate::proxy::policy::Policy;
 use crate::proxy::redis_mode::is_heard_out;
 use crate::proxy::tally::{OwnUpstream, SpareUpstream};
 use crate::proxy::transport::Stream;
-use crate::route::{Endpoint, Epoch, Moment};
+use crate::route::{Epoch, Moment, Way};
 
 /// Trunks with the same key. One does the work of all; more are opened while large replies hold it up.
 const TRUNKS_MAX: usize = 4;
@@ -56,13 +56,14 @@ pub struct Spare {
 }
 
 impl Pool {
-    /// The trunk for sessions of this listener with this key, opened where there is none. None where it refused such a key, and where all that there may be are held up.
+    /// The trunk for sessions of this listener with this key, opened where there is none. None where the server
+    /// refused such a key, and where all that there may be are held up.
     pub fn trunk(
         &self,
         lanes: &Rc<Lanes>,
         policy: &Arc<Policy>,
         key: ConnectionKey,
-        (epoch, endpoint): (Epoch, &Endpoint),
+        (epoch, way): (Epoch, &Way),
     ) -> Option<Rc<Trunk>> {
         if self.refuses(&key) {
             return None;
@@ -86,7 +87,7 @@ impl Pool {
             let quiet = living().filter(|trunk| trunk.is_idle(0)).max_by_key(|trunk| now.wrapping_sub(trunk.active.get()));
             quiet?.cut();
         }
-        let trunk = Trunk::open(lanes, policy, key, epoch, endpoint.clone());
+        let trunk = Trunk::open(lanes, policy, key, epoch, way.clone());
         trunks.push(trunk.clone());
         Some(trunk)
     }

@@ -1,5 +1,6 @@
 //! What must hold for whatever bytes a peer sends. The fuzz targets, the property tests and the kept corpus all ask the same questions.
 
+pub mod proxy_header;
 pub mod replies;
 pub mod requests;
 

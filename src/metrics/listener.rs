@@ -1,8 +1,31 @@
-//! What the data path counts, beyond what every listener does.
+//! What a listener counts.
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::{HoldOutcome, PinReason, RetryReason};
+use super::{CloseReason, PinReason, RetryReason};
+
+/// One listener, data side.
+#[derive(Clone, Debug)]
+pub struct ListenerMetrics {
+    /// `mainstay_sessions`
+    pub sessions: IntGauge,
+    /// `mainstay_sessions_accepted_total`
+    pub accepted: IntCounter,
+    pub(super) closed: [IntCounter; CloseReason::ALL.len()],
+    /// `mainstay_bytes_total{direction="in"}`
+    pub bytes_in: IntCounter,
+    /// `mainstay_bytes_total{direction="out"}`
+    pub bytes_out: IntCounter,
+    /// Only where requests are followed.
+    pub redis_mode: Option<RedisModeMetrics>,
+}
+
+impl ListenerMetrics {
+    /// `mainstay_sessions_closed_total`
+    pub fn closed(&self, reason: CloseReason) -> &IntCounter {
+        &self.closed[reason as usize]
+    }
+}
 
 /// One listener in redis mode, data side.
 #[derive(Clone, Debug)]
@@ -34,22 +57,5 @@ impl RedisModeMetrics {
     /// `mainstay_pinned_sessions`
     pub fn pinned(&self, reason: PinReason) -> &IntGauge {
         &self.pinned[reason as usize]
-    }
-}
-
-/// One group, data side.
-#[derive(Clone, Debug)]
-pub struct HoldMetrics {
-    /// `mainstay_held`
-    pub held: IntGauge,
-    pub(super) ended: [IntCounter; HoldOutcome::ALL.len()],
-    /// `mainstay_upstream_connect_duration_seconds`
-    pub connect_duration: Histogram,
-}
-
-impl HoldMetrics {
-    /// `mainstay_held_total`
-    pub fn ended(&self, outcome: HoldOutcome) -> &IntCounter {
-        &self.ended[outcome as usize]
     }
 }

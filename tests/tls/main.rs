@@ -1,0 +1,8 @@
+//! TLS with real servers and other programs' ends.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod backends;
+mod failover;
+mod peers;
