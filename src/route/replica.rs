@@ -163,6 +163,11 @@ impl Berth {
         Self(tenure.clone())
     }
 
+    /// The number of its tenure.
+    pub fn number(&self) -> Epoch {
+        self.0.number
+    }
+
     /// Is it at this replica?
     pub fn is_of(&self, tenure: &Arc<Tenure>) -> bool {
         Arc::ptr_eq(&self.0, tenure)

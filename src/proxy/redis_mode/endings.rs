@@ -118,7 +118,7 @@ impl Dialogue {
             Upstream::Connecting(connecting) => passed(connecting.epoch),
             Upstream::None | Upstream::Parked | Upstream::Shared(_) | Upstream::Draining(_) => None,
         };
-        if left.is_some() {
+        if self.berth.as_ref().is_some_and(|berth| passed(berth.number()).is_some()) {
             self.berth = None;
         }
         match (&self.upstream, left) {
