@@ -15,7 +15,8 @@
 //!
 //! A replica may know of the change before mainstay does. So a link that is down counts from the moment in which the primary is known to
 //! live on without it; until then the replica has nothing but our data. Another id is not believed at all, but it is *unsettled* what it
-//! means until everybody else was asked: nothing is sent there meanwhile, and its sessions wait.
+//! means until everybody else was asked: nothing is sent there meanwhile, and its sessions wait. So it is with one that was told to
+//! follow another address, until its link there is up and its id shows whom it follows: its data may be replaced at any moment.
 //!
 //! One of them that says role:master is usable no more. While there is no primary it may be the next one: that too is unsettled until the
 //! election. Beside a primary it is a rival, and out.
@@ -70,6 +71,8 @@ pub struct Reader {
     pub ordinal: u64,
     /// Bytes behind the primary, when that was last known.
     lag: u64,
+    /// Whom it followed when it was last in step.
+    follows: Option<(Box<str>, Box<str>)>,
     /// Since when its link is down, or since when it carries another id, in this tenure.
     odd_since: Option<Moment>,
     /// What the replies are worth that the last tenure still owes.
@@ -189,8 +192,14 @@ impl Replicas {
                 Standing::Usable { lag, .. } => lag,
                 Standing::Unsettled | Standing::Out(_) => known.map_or(0, |known| known.lag),
             };
+            let in_step =
+                backend.health.facts().filter(|facts| facts.link_up == Some(true) && matches!(standing, Standing::Usable { .. }));
+            let follows = match in_step {
+                Some(facts) => facts.follows.clone(),
+                None => known.and_then(|known| known.follows.clone()),
+            };
             let left = departure(backend, self.id.as_ref());
-            self.readers.push(Reader { name: backend.name.clone(), standing, ordinal, lag, odd_since, left });
+            self.readers.push(Reader { name: backend.name.clone(), standing, ordinal, lag, follows, odd_since, left });
         }
         if self.has_any() != had_any {
             self.since = now;
@@ -272,6 +281,13 @@ impl Replicas {
         }
         if !scene.has_primary && !excused {
             return out("the group has no primary that it could be in step with");
+        }
+        let was_told_to = |known: &Reader| known.is_in_force() && known.follows.is_some() && known.follows != facts.follows;
+        if facts.link_up != Some(true) && known.is_some_and(was_told_to) {
+            return match odd_since.is_some_and(|since| scene.now < since + scene.terms.window) {
+                true => Standing::Unsettled,
+                false => out("it was told to follow another master, and its link there is down"),
+            };
         }
         if !(self.carries_the_line(facts) || excused && self.carries_kin(facts, scene)) {
             return match odd_since.is_some_and(|since| scene.is_open(backend, since)) {

@@ -238,6 +238,27 @@ fn one_that_follows_somebody_new_waits_until_everybody_was_asked_who_that_is() {
     assert!(world.usable().is_empty() && !world.reader("c").is_in_force());
 }
 
+#[test]
+fn one_that_is_told_to_follow_another_address_is_not_read_until_its_link_there_is_up_and_its_id_is_ours() {
+    let told = |link_up, id, port: &str| {
+        let follows = Some(("10.0.0.9".into(), port.into()));
+        Outcome::Facts(Box::new(Facts { follows, link_up: Some(link_up), ..facts("c", Role::Replica, id, 100) }))
+    };
+    let mut world = World::family();
+    world.hears("c", &told(true, "x", "1"));
+    for _ in 0..3 {
+        world.hears("a", &Outcome::Refused);
+    }
+    world.hears("c", &told(false, "x", "1"));
+    assert_eq!(world.usable(), ["b", "c"]);
+    world.hears("c", &told(false, "x", "2"));
+    assert_eq!(world.reader("c").standing, Standing::Unsettled);
+    world.hears("b", &promoted("b", "y", "x", 100));
+    assert_eq!(world.reader("c").standing, Standing::Unsettled);
+    world.hears("c", &told(true, "y", "2"));
+    assert_eq!(world.usable(), ["c"]);
+}
+
 /// Small and good enough to make worlds up.
 struct Dice(u64);
 
