@@ -26,6 +26,8 @@ pub struct Metrics {
     backend_up: IntGaugeVec,
     backend_role: IntGaugeVec,
     backend_lag: IntGaugeVec,
+    replica_usable: IntGaugeVec,
+    replica_sessions: IntGaugeVec,
     checks: IntCounterVec,
     check_duration: HistogramVec,
     sessions: IntGaugeVec,
@@ -111,6 +113,18 @@ impl Metrics {
                 IntGaugeVec,
                 "mainstay_backend_replication_lag_bytes",
                 "Bytes a replica is behind its primary.",
+                ["group", "backend"]
+            ),
+            replica_usable: family!(
+                IntGaugeVec,
+                "mainstay_replica_usable",
+                "1 while a replica is in step with the primary, so that it may be read.",
+                ["group", "backend"]
+            ),
+            replica_sessions: family!(
+                IntGaugeVec,
+                "mainstay_replica_sessions",
+                "Sessions that read a replica.",
                 ["group", "backend"]
             ),
             checks: family!(
@@ -207,6 +221,8 @@ impl Metrics {
             primary: self.group_primary.with_label_values(labels),
             up: self.backend_up.with_label_values(labels),
             lag: self.backend_lag.with_label_values(labels),
+            usable: self.replica_usable.with_label_values(labels),
+            sessions: self.replica_sessions.with_label_values(labels),
             check_duration: self.check_duration.with_label_values(labels),
             families: self.clone(),
             group: group.to_owned(),
@@ -310,6 +326,8 @@ pub struct BackendMetrics {
     /// `mainstay_backend_up`
     pub up: IntGauge,
     lag: IntGauge,
+    usable: IntGauge,
+    sessions: IntGauge,
     /// `mainstay_check_duration_seconds`
     pub check_duration: Histogram,
     families: Metrics,
@@ -339,6 +357,12 @@ impl BackendMetrics {
         self.lag.set(bytes.unwrap_or(0).try_into().unwrap_or(i64::MAX));
     }
 
+    /// `mainstay_replica_usable`, `mainstay_replica_sessions`: 0 for the primary.
+    pub fn replica(&self, usable: bool, sessions: usize) {
+        self.usable.set(i64::from(usable));
+        self.sessions.set(sessions.try_into().unwrap_or(i64::MAX));
+    }
+
     /// The backend left the group. `outcomes`: those that were counted for it. Where names lead to ever new addresses its series would
     /// otherwise pile up.
     pub fn forget(&self, outcomes: &[&str]) {
@@ -350,6 +374,8 @@ impl BackendMetrics {
         let _ = self.families.group_primary.remove_label_values(labels);
         let _ = self.families.backend_up.remove_label_values(labels);
         let _ = self.families.backend_lag.remove_label_values(labels);
+        let _ = self.families.replica_usable.remove_label_values(labels);
+        let _ = self.families.replica_sessions.remove_label_values(labels);
         for role in ROLES {
             let _ = self.families.backend_role.remove_label_values(&[labels[0], labels[1], role]);
         }

@@ -6,12 +6,14 @@
 mod clock;
 mod fence;
 mod login;
+mod replica;
 mod status;
 mod wall;
 
 pub use clock::Moment;
 pub use fence::{Epoch, Fence, Passage};
 pub use login::Login;
+pub use replica::{Berth, Phase, Reads, Replica, Tenure, is_tenure};
 pub use status::*;
 pub use wall::rfc3339;
 
@@ -72,6 +74,8 @@ pub struct Route {
     pub epoch: Epoch,
     /// The elected primary, or why there is none.
     pub primary: Result<Primary, Vacancy>,
+    /// The replicas that may be read.
+    pub reads: Reads,
     /// How long a client may be held, counted from the loss of the primary.
     pub hold_window: Duration,
     /// Bytes that may be held for the whole group.
@@ -123,7 +127,7 @@ pub enum Departure {
 /// What traffic noticed in passing. Never a verdict: it makes control ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// The epoch of the session that noticed.
+    /// The epoch of the session that noticed, or the tenure of the replica that it reads.
     pub epoch: Epoch,
     /// What was noticed.
     pub what: Noticed,
@@ -165,6 +169,9 @@ pub struct GroupLink {
     pub route: watch::Receiver<Arc<Route>>,
     /// Checked before every upstream write.
     pub fence: Arc<Fence>,
+    /// Until when replicas may be read, in microseconds of [`Moment`]: control's facts are fresh. Renewed like the fence's deadline, also
+    /// while there is no primary.
+    pub reads_until: Arc<AtomicU64>,
     /// Raised by a worker with a suspicious hint, lowered by control when it has looked into it. Every worker parks new sessions
     /// meanwhile, from this very moment and not from the next route: a client that comes back at once must not meet the demoted
     /// server a second time. Established sessions go on.

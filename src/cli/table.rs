@@ -25,7 +25,8 @@ pub fn render(status: &Status, now: SystemTime) -> String {
     line(&mut page, format_args!("mainstay {version}, process {pid}, {workers} workers, up {up} since {started_at}"));
     for group in &status.groups {
         page += "\n";
-        render_group(&mut page, group, now);
+        let is_read = status.listeners.iter().any(|listener| listener.route == "replica" && listener.group == group.name);
+        render_group(&mut page, group, is_read, now);
     }
     page += "\nLISTENERS\n";
     let heads = ["NAME", "BIND", "GROUP", "MODE", "SESSIONS", ""];
@@ -76,7 +77,8 @@ fn concerns(status: &Status) -> Vec<String> {
     concerns
 }
 
-fn render_group(page: &mut String, group: &GroupStatus, now: SystemTime) {
+/// `is_read`: a listener leads to its replicas.
+fn render_group(page: &mut String, group: &GroupStatus, is_read: bool, now: SystemTime) {
     let GroupStatus { name, epoch, why, rule, held, .. } = group;
     let primary = match &group.primary {
         Some(primary) => format!("primary {primary}"),
@@ -88,8 +90,13 @@ fn render_group(page: &mut String, group: &GroupStatus, now: SystemTime) {
     line(page, format_args!("  for {}, since {since}, epoch {epoch}, {held} clients held{doubt}", span(group.for_ms)));
     line(page, format_args!("  why: {why} (rule: {rule})"));
     page.push('\n');
-    let heads = ["BACKEND", "STATE", "SAYS", "BEHIND", "LAST CHECK", "MESSAGE"];
-    columns(page, &heads, group.backends.iter().map(backend_cells).collect());
+    let mut heads = vec!["BACKEND", "STATE", "SAYS", "BEHIND", "LAST CHECK", "MESSAGE"];
+    let mut rows: Vec<Vec<String>> = group.backends.iter().map(backend_cells).collect();
+    if is_read {
+        heads.insert(4, "READERS");
+        rows.iter_mut().zip(&group.backends).for_each(|(row, backend)| add_readers(row, backend));
+    }
+    columns(page, &heads, rows);
     sentinels::render(page, group);
     if group.failovers.is_empty() {
         return;
@@ -129,6 +136,22 @@ fn backend_cells(backend: &BackendStatus) -> Vec<String> {
     vec![backend.address.clone(), state, known(role), known(backend.lag_bytes.map(size)), known(check), message]
 }
 
+/// How many read there, or that nobody may, and why.
+fn add_readers(row: &mut Vec<String>, backend: &BackendStatus) {
+    let usable = backend.reads.as_deref() == Some("usable");
+    let readers = match &backend.reads {
+        Some(why) if !usable => {
+            if let Some(message) = row.last_mut().filter(|message| message.is_empty()) {
+                *message = format!("not read: {why}");
+            }
+            "not read".into()
+        }
+        Some(_) => backend.read_sessions.to_string(),
+        None => "-".into(),
+    };
+    row.insert(4, readers);
+}
+
 /// `, 3 failed running`, or nothing.
 fn failed_running(backend: &BackendStatus, what: &str) -> String {
     if backend.failed_running > 0 { format!(", {}{what} running", backend.failed_running) } else { String::new() }
@@ -139,7 +162,8 @@ fn listener_cells(listener: &ListenerStatus) -> Vec<String> {
     let draining = if listener.draining { "draining" } else { "" };
     let [name, bind, group] = [&listener.name, &listener.bind, &listener.group].map(String::clone);
     let shared = if listener.shared_connections { ", shared" } else { "" };
-    vec![name, bind, group, format!("{}{shared}", listener.mode), sessions, draining.into()]
+    let replicas = if listener.route == "replica" { ", replicas" } else { "" };
+    vec![name, bind, group, format!("{}{shared}{replicas}", listener.mode), sessions, draining.into()]
 }
 
 fn render_failover(page: &mut String, failover: &FailoverRecord) {

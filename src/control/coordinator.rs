@@ -19,6 +19,7 @@ use super::connectors::Connectors;
 use super::journal::Journal;
 use super::naming::Watched;
 use super::probe::{News, Pace, Report};
+use super::readers::Readers;
 use super::resolve::Names;
 use super::roster::Roster;
 use super::sentinel::{News as SentinelNews, Sentinels};
@@ -70,6 +71,8 @@ pub(super) struct Coordinator {
     pub(super) awake: Moment,
     /// How the last primary left.
     pub(super) left: Departure,
+    /// Who may be read.
+    pub(super) readers: Readers,
     pub(super) sentinels: Sentinels,
     pub(super) journal: Journal,
     pub(super) connectors: Connectors,
@@ -124,10 +127,8 @@ impl Coordinator {
                 Woken::Time => self.group.refresh(now),
             }
             self.carry_out(now);
-            if self.group.primary().is_none() {
-                // Who waits is told why, as it stands now.
-                self.publish();
-            }
+            // Who waits is told why, as it stands now; who reads, where.
+            self.publish();
             self.order_due_round(now);
             self.set_pace(now);
             self.vouch(now);

@@ -12,12 +12,15 @@ use super::connectors::Connectors;
 use super::coordinator::{Coordinator, Inbox, rules};
 use super::journal::Journal;
 use super::probe::Pace;
+use super::readers::Readers;
 use super::resolve::Names;
 use super::roster::Roster;
 use super::sentinel::Sentinels;
 use crate::config;
 use crate::metrics::Metrics;
-use crate::route::{Departure, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Moment, Route, Vacancy};
+use crate::route::{
+    Departure, Epoch, Event, Fence, FirstByte, GroupEntry, GroupLink, GroupStatus, Moment, Reads, Route, Vacancy,
+};
 use crate::topology::Group;
 
 /// Messages that may wait for the coordinator. It answers each in microseconds.
@@ -69,6 +72,7 @@ pub fn spawn(
     let (route_sender, route) = watch::channel(Arc::new(Route {
         epoch,
         primary: Err(Vacancy { since: now, why: "not checked yet".into(), left: Departure::Gone }),
+        reads: Reads::none(now),
         hold_window: config.hold.window,
         hold_max_bytes: config.hold.max_bytes,
         hint_interval: config.check.fast_interval,
@@ -84,6 +88,7 @@ pub fn spawn(
         name: config.name.clone(),
         route,
         fence: Arc::new(Fence::new(epoch, workers)),
+        reads_until: Arc::new(AtomicU64::new(0)),
         suspected: Arc::new(AtomicBool::new(false)),
         looked: Arc::new(AtomicU64::new(0)),
         acknowledged: Arc::new(Notify::new()),
@@ -115,6 +120,7 @@ pub fn spawn(
         round_asked: now,
         awake: now,
         left: Departure::Gone,
+        readers: Readers::new(now),
         sentinels: Sentinels::new(news_sender),
         journal,
         connectors,

@@ -222,6 +222,17 @@ impl Journal {
         }
     }
 
+    /// Whether a replica may be read has changed.
+    pub fn replica(&self, backend: &str, out: Option<&str>) {
+        let (group, epoch) = (&self.group, self.epoch);
+        let message = match out {
+            None => "it is in step with the primary and may be read".to_owned(),
+            Some(why) => format!("it is not read any more: {why}"),
+        };
+        info!(%group, %backend, epoch, "replica {backend}: {message}");
+        self.event("replica", Some(backend), message);
+    }
+
     /// Something is wrong with one Sentinel.
     pub fn sentinel_warns(&self, sentinel: &str, state: &str, message: &str) {
         warn!(group = %self.group, sentinel, state, epoch = self.epoch, "Sentinel {sentinel} {message}");
@@ -273,6 +284,7 @@ impl Journal {
             metrics.up.set(i64::from(backend.up));
             metrics.role(backend.role.as_deref());
             metrics.lag(backend.lag_bytes);
+            metrics.replica(backend.reads.as_deref() == Some("usable"), backend.read_sessions);
         }
     }
 

@@ -11,6 +11,7 @@
 //! | `suspicion` | what traffic noticed |
 //! | `wire` | a question and its answer on one connection |
 //! | `extent` | where a long answer ends |
+//! | `readers` | which replicas may be read, as tenures in the route |
 //! | [`resolve`] | where names lead |
 //! | `roster` | who belongs to a group, as far as names decide it |
 //! | `naming` | the coordinator's part in that |
@@ -28,6 +29,7 @@ mod mismatch;
 mod naming;
 pub mod probe;
 mod publishing;
+mod readers;
 pub mod resolve;
 mod roster;
 mod sentinel;

@@ -127,6 +127,7 @@ impl Coordinator {
         self.connectors.forget(old);
         self.connectors.forget(new);
         self.journal.rename(old, new);
+        self.readers.rename(old, new);
         let endpoint = self.endpoints.remove(old)?;
         self.endpoints.entry(new.clone()).or_insert(endpoint.clone());
         Some(endpoint)

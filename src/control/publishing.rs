@@ -9,18 +9,17 @@ use crate::resp::command::Commands;
 use crate::route::{Moment, Primary, Route, Vacancy, Way};
 
 impl Coordinator {
-    /// Vouches for the epoch in force while the facts are fresh. Sessions that found it lapsed are woken by a new route.
+    /// Vouches for the epoch in force, and for the replicas, while the facts are fresh. Sessions that found it lapsed are woken by a new route.
     pub(super) fn vouch(&mut self, now: Moment) {
-        if !self.group.vouches() {
-            return;
-        }
-        let before = self.link.fence.renew((now + VOUCH_FOR).as_micros());
-        if before < Moment::now().as_micros() {
+        let readers_wait = self.vouch_for_readers(now);
+        let waits = || self.link.fence.renew((now + VOUCH_FOR).as_micros()) < Moment::now().as_micros();
+        if self.group.vouches() && waits() || readers_wait {
             self.route.send_modify(|_| {});
         }
     }
 
     pub(super) fn publish(&mut self) {
+        self.judge_readers();
         let (since, _, why) = self.group.standing();
         let primary = match self.group.primary().and_then(|name| Some((name, self.way_to(name)?))) {
             Some((name, way)) => {
@@ -36,6 +35,7 @@ impl Coordinator {
         let route = Route {
             epoch: self.group.epoch(),
             primary,
+            reads: self.reads(),
             hold_window: self.config.hold.window,
             hold_max_bytes: self.config.hold.max_bytes,
             hint_interval: self.config.check.fast_interval,
@@ -50,7 +50,7 @@ impl Coordinator {
     }
 
     /// How to get to a backend, once a check has found it.
-    fn way_to(&self, name: &str) -> Option<Way> {
+    pub(super) fn way_to(&self, name: &str) -> Option<Way> {
         let endpoint = self.endpoints.get(name)?.clone();
         let tls = self.connectors.known(name)?.ok()?;
         Some(Way { endpoint, tls })
@@ -59,7 +59,7 @@ impl Coordinator {
     pub(super) fn show(&mut self, now: Moment) {
         self.journal.watch(&self.group);
         self.sentinels.watch(&self.group, &self.journal, now);
-        let mut status = snapshot::of(&self.config.name, &self.group, &self.endpoints, now);
+        let mut status = snapshot::of(&self.config.name, &self.group, &self.readers, &self.endpoints, now);
         self.annotate(&mut status);
         status.first_round_done = self.first_round_done();
         (status.sentinel, status.sentinels) = (self.sentinels.word(&self.group), self.sentinels.statuses());

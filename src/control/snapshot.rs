@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::readers::Readers;
 use crate::route::{BackendStatus, Endpoint, FailoverRecord, GroupStatus, Moment, rfc3339};
 use crate::topology::election::{Backend, Bar};
 use crate::topology::facts::Id;
@@ -11,7 +12,13 @@ use crate::topology::history::Failover;
 use crate::topology::{Facts, Group, Role};
 
 /// The snapshot at `now`.
-pub fn of(name: &str, group: &Group, endpoints: &HashMap<Arc<str>, Endpoint>, now: Moment) -> GroupStatus {
+pub(super) fn of(
+    name: &str,
+    group: &Group,
+    readers: &Readers,
+    endpoints: &HashMap<Arc<str>, Endpoint>,
+    now: Moment,
+) -> GroupStatus {
     let (since, rule, why) = group.standing();
     let rivals: Vec<String> = group.rivals().map(|name| name.to_string()).collect();
     let primary = group.primary();
@@ -23,7 +30,10 @@ pub fn of(name: &str, group: &Group, endpoints: &HashMap<Arc<str>, Endpoint>, no
     let backends = group.backends().iter().map(|backend| {
         let is_primary = primary == Some(&backend.name);
         let rival = rivals.iter().any(|name| *name == *backend.name);
-        backend_status(backend, is_primary, rival, primary_id, primary_offset, endpoints.get(&backend.name), now)
+        let status = backend_status(backend, is_primary, rival, primary_id, primary_offset, endpoints.get(&backend.name), now);
+        let (reads, read_sessions) =
+            readers.view(&backend.name).map_or((None, 0), |(reader, sessions)| (Some(reader.word()), sessions));
+        BackendStatus { reads, read_sessions, ..status }
     });
     GroupStatus {
         name: name.to_owned(),
@@ -99,6 +109,7 @@ fn backend_status(
         lag_bytes: primary_offset.zip(replica_offset).map(|(primary, replica)| primary.saturating_sub(replica)),
         link_up: facts.and_then(|facts| facts.link_up),
         leaving: backend.leaving,
+        ..BackendStatus::default()
     }
 }
 

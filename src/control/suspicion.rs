@@ -3,10 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use super::coordinator::Coordinator;
-use crate::route::{Hint, Moment};
+use crate::route::{Hint, Moment, is_tenure};
 
 impl Coordinator {
     pub(super) fn hint(&mut self, hint: &Hint, now: Moment) {
+        if is_tenure(hint.epoch) {
+            return self.hint_of_reader(now);
+        }
         if hint.epoch != self.group.epoch() || self.group.primary().is_none() {
             // Old news, which does not end what is being looked into.
             if self.suspect.is_none() {

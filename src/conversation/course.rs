@@ -246,7 +246,7 @@ impl Conversation {
         let aborted = command.kind == Kind::Exec && is_abort(line) && self.doubt.as_ref().is_some_and(|doubt| doubt.in_multi);
         let refused = match &self.doubt {
             Some(doubt) if aborted => doubt.why,
-            _ => refusal(command, line, self.link == Link::Draining),
+            _ => refusal(command, line, self.link == Link::Draining).filter(|why| !self.at_replica || !why.is_of_replicas()),
         };
         let can_be_asked_again = request.whole && !self.transaction.as_ref().is_some_and(|transaction| transaction.lost);
         if let Some(why) = refused.filter(|_| can_be_asked_again) {

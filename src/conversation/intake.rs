@@ -148,7 +148,7 @@ impl Conversation {
     #[cold]
     pub(super) fn receive_special(&mut self, command: Command, turn: &mut Turn<'_>) {
         let words: Vec<Bytes> = arguments(self.queue.incoming()).map(|word| Box::from(&word[..])).collect();
-        if let Some(reply) = self.local_reply(command, &words) {
+        if let Some(reply) = self.local_reply(command, &words).or_else(|| self.reader_reply(&words)) {
             self.settle_new(What::Client(command), reply, turn);
             return;
         }

@@ -27,6 +27,7 @@ mod effects;
 mod intake;
 mod moving;
 mod queue;
+mod reader;
 mod reconsidered;
 mod refusal;
 mod remembered;
@@ -110,6 +111,10 @@ pub struct Conversation {
     shared: bool,
     /// The session may share upstreams.
     shares: bool,
+    /// Its listener leads to replicas.
+    reads: bool,
+    /// Its upstream does. There it is no news that nothing may be written.
+    at_replica: bool,
     /// It knows its connection by its id, or has made it another one.
     knows_connection: bool,
     /// The server treats its upstream in another way, and RESET does not end that.

@@ -10,7 +10,7 @@ use super::transaction::Transaction;
 use super::{Close, Conversation, Fault, Id, Link, Retry, Scripts, Turn, Withdrawn, blocking};
 use crate::resp::command::{Command, Fate, Kind, Script};
 use crate::resp::frames::{ReplyScanner, arguments};
-use crate::route::{Departure, Epoch};
+use crate::route::{Departure, Epoch, is_tenure};
 
 /// Upstreams lost one after the other while the same requests were in flight: perhaps it is they that end the server.
 const LOSSES_MAX: u8 = 3;
@@ -49,6 +49,9 @@ impl Conversation {
     /// The part that is the same for an upstream of its own and a shared one.
     pub(super) fn begin(&mut self, epoch: Epoch, shared: bool, turn: &mut Turn<'_>) {
         turn.scripts.enter(epoch);
+        if self.reads {
+            self.forbid_writes(!is_tenure(epoch), turn);
+        }
         let before = self.attached.replace(epoch);
         if before.is_some_and(|before| before != epoch) {
             // Older ones than those of the last server will hardly come any more.
@@ -58,6 +61,7 @@ impl Conversation {
         self.note_writes_before(before.is_some(), shared);
         (self.link, self.shared, self.replies, self.frame) = (Link::Live, shared, ReplyScanner::default(), Frame::Fresh);
         self.bare = false;
+        self.at_replica = is_tenure(epoch);
         self.queue.rewind();
         let same = before == Some(epoch) && self.transaction.is_none() && self.intake.ghost.is_none() && !self.broken;
         if !same || self.writes_forbidden {

@@ -26,6 +26,11 @@ impl Refusal {
         }
     }
 
+    /// An ordinary answer of a replica: it is the same at the next.
+    pub(super) fn is_of_replicas(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::NoReplicas)
+    }
+
     fn of_code(text: &[u8]) -> Option<Self> {
         let code = text.split(|byte| *byte == b' ').next()?;
         [Self::ReadOnly, Self::Loading, Self::MasterDown, Self::NoReplicas, Self::Unblocked]

@@ -31,6 +31,8 @@ pub struct Scripts {
     bytes: usize,
     /// Named by their digests, and not loaded in this epoch.
     due: Vec<Digest>,
+    /// Sessions read one server or another: what one of them was told to load is not loaded for the next.
+    many_servers: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,11 @@ struct Script {
 }
 
 impl Scripts {
+    /// For sessions that read many servers.
+    pub fn of_many_servers() -> Self {
+        Self { many_servers: true, ..Self::default() }
+    }
+
     /// Whatever was loaded before this epoch was loaded elsewhere.
     pub(super) fn enter(&mut self, epoch: Epoch) {
         if epoch > self.epoch {
@@ -81,7 +88,7 @@ impl Scripts {
     /// The primary of this epoch said that it has it.
     pub(super) fn loaded(&mut self, digest: &[u8]) {
         if let Some(script) = Digest::try_from(digest).ok().and_then(|digest| self.known.get_mut(&digest)) {
-            (script.loaded, script.named) = (true, true);
+            (script.loaded, script.named) = (!self.many_servers, true);
             self.due.retain(|due| due != digest);
         }
     }
@@ -98,7 +105,7 @@ impl Scripts {
 
     /// A client had all scripts forgotten.
     pub(super) fn flushed(&mut self) {
-        *self = Self { epoch: self.epoch, ..Self::default() };
+        *self = Self { epoch: self.epoch, many_servers: self.many_servers, ..Self::default() };
     }
 }
 

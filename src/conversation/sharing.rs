@@ -49,6 +49,11 @@ impl Conversation {
         Self { shares: true, ..Self::default() }
     }
 
+    /// One whose session may share upstreams, or not, and only reads, or not.
+    pub fn of(shares: bool, reads: bool) -> Self {
+        Self { shares, reads, ..Self::default() }
+    }
+
     /// What it needs where it has no upstream.
     pub fn need(&self) -> Need {
         if !self.wants_upstream() {
@@ -237,7 +242,7 @@ impl Conversation {
     }
 
     /// Nothing is in flight, and nothing is withheld.
-    fn rests(&mut self) -> bool {
+    pub(super) fn rests(&mut self) -> bool {
         self.queue.awaited().is_none() && matches!(self.frame, Frame::Fresh) && self.doubt.is_none()
     }
 }

@@ -5,13 +5,15 @@
 //! new primary is not flattened by a thousand connects at once.
 
 mod queue;
+mod reads;
 #[cfg(test)]
 mod tests;
 
 pub use queue::Slot;
+pub use reads::{Fate, Target};
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,17 +26,18 @@ use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::local::{Local, TICK};
-use super::policy::{Admission, Policy, admission};
+use super::policy::{Admission, Policy};
 use super::redis_mode::Remarks;
 use super::session::{Session, Verdict};
 use super::transport::Stream;
 use super::trunk::Pool;
 use super::unblock::Unblock;
 use super::upstream;
+use crate::config::ListenerRoute;
 use crate::conversation::Scripts;
 use crate::metrics::{CloseReason, HoldMetrics, HoldOutcome};
 use crate::resp::command::Commands;
-use crate::route::{Departure, Epoch, GroupLink, Hint, Moment, Noticed, Route, Way};
+use crate::route::{Epoch, GroupLink, Hint, Moment, Noticed, Route, Tenure, Way, is_tenure};
 
 /// A place in the queue: a session that left it and comes again has another one.
 pub type Ticket = u32;
@@ -62,6 +65,7 @@ pub struct Lanes {
     reconnect_at: Cell<Moment>,
     /// When control was last told of something, and whether that was suspicious.
     hinted_at: Cell<Option<(Moment, bool)>>,
+    read_hint_at: Cell<Option<Moment>>,
     /// Redis mode: what commands do, as the last primary said.
     pub commands: RefCell<Arc<Commands>>,
     /// Redis mode: the scripts that sessions sent.
@@ -72,6 +76,18 @@ pub struct Lanes {
     pub remarks: Remarks,
     /// Sessions that are blocked at the primary that is being left, by CLIENT ID, and how one of them was connected.
     blocked: RefCell<Option<(Arc<Policy>, Vec<u64>)>>,
+    /// Listeners that only read have lanes of their own, by their names: other queues, other upstreams. They follow the route with these:
+    /// what is acknowledged is acknowledged for all.
+    annexes: RefCell<HashMap<Arc<str>, Rc<Self>>>,
+    is_annex: bool,
+    /// The smallest `max_lag` of those who came.
+    strictest: Cell<u64>,
+    /// Whose turn it is among equals.
+    turn: Cell<usize>,
+    /// The replica that could not be connected to, and until when another is preferred.
+    avoided: Cell<Option<(Epoch, Moment)>>,
+    /// Tenures that are over.
+    ended: RefCell<VecDeque<Arc<Tenure>>>,
     /// Those that want to be polled on the next tick.
     reminders: RefCell<Vec<Rc<Session>>>,
     stopping: Cell<bool>,
@@ -87,7 +103,7 @@ impl Lanes {
         let route = RefCell::new(link.route.borrow().clone());
         Self {
             link,
-            local,
+            local: local.clone(),
             route,
             sessions: RefCell::default(),
             parked: RefCell::default(),
@@ -96,11 +112,18 @@ impl Lanes {
             connecting: Cell::new(0),
             reconnect_at: Cell::new(Moment::default()),
             hinted_at: Cell::new(None),
+            read_hint_at: Cell::new(None),
             commands: RefCell::new(Commands::shipped()),
             scripts: RefCell::default(),
             pool: Pool::default(),
             remarks: Remarks::default(),
             blocked: RefCell::default(),
+            annexes: RefCell::default(),
+            is_annex: false,
+            strictest: Cell::new(u64::MAX),
+            turn: Cell::new(local.random()),
+            avoided: Cell::new(None),
+            ended: RefCell::default(),
             reminders: RefCell::default(),
             stopping: Cell::new(false),
             finished: Notify::new(),
@@ -119,7 +142,7 @@ impl Lanes {
         loop {
             let busy = !self.sessions.borrow().is_empty() || !self.pool.is_empty();
             tokio::select! {
-                changed = route.changed() => {
+                changed = route.changed(), if !self.is_annex => {
                     if changed.is_err() {
                         return;
                     }
@@ -135,16 +158,34 @@ impl Lanes {
 
     async fn follow(self: &Rc<Self>, route: Arc<Route>) {
         let epoch = route.epoch;
-        let left = route.primary.as_ref().err().map_or(Departure::Gone, |vacancy| vacancy.left);
-        if let Ok(primary) = &route.primary {
-            *self.commands.borrow_mut() = primary.commands.clone();
+        let annexes: Vec<Rc<Self>> = self.annexes.borrow().values().cloned().collect();
+        let all: Vec<&Rc<Self>> = [self].into_iter().chain(&annexes).collect();
+        let mut before = Vec::with_capacity(all.len());
+        for lanes in &all {
+            before.push(lanes.turn_to(route.clone()).await);
         }
-        let before = self.route.replace(route);
-        self.pool.retire(epoch, left);
-        self.pool.push_on();
-        self.each(|session| session.follow(self, epoch, left)).await;
         self.link.fence.acknowledge(self.local.index, epoch);
         self.link.acknowledged.notify_one();
+        for (lanes, before) in all.into_iter().zip(before) {
+            lanes.go_on(&before);
+        }
+    }
+
+    /// What the new route puts out of force is cut or withdrawn when this returns. Returns the route of before.
+    async fn turn_to(self: &Rc<Self>, route: Arc<Route>) -> Arc<Route> {
+        let nearest = route.reads.replicas.first().filter(|_| self.is_annex).map(|replica| &replica.commands);
+        if let Some(commands) = nearest.or(route.primary.as_ref().ok().map(|primary| &primary.commands)) {
+            *self.commands.borrow_mut() = commands.clone();
+        }
+        let before = self.route.replace(route);
+        self.note_ended(&before);
+        self.pool.retire(self);
+        self.pool.push_on();
+        self.each(|session| session.follow(self)).await;
+        before
+    }
+
+    fn go_on(self: &Rc<Self>, before: &Route) {
         self.pump();
         if let (Some((policy, ids)), Ok(primary)) = (self.blocked.take(), &before.primary) {
             let (group, way, login) = (self.link.name.clone(), primary.way.clone(), primary.login.clone());
@@ -179,11 +220,18 @@ impl Lanes {
         let due = std::mem::take(&mut *self.reminders.borrow_mut());
         due.iter().for_each(|session| session.reminded());
         self.expire_parked();
+        if self.is_annex && self.someone_lags() {
+            self.pool.retire(self);
+            self.each(|session| session.follow(self)).await;
+        }
         self.pump();
         self.pool.watch(self, tick);
         self.pool.expire();
         if tick.is_multiple_of(IDLE_EVERY) {
             self.pool.tidy(tick);
+            if self.is_annex && self.replicas_have_settled() {
+                self.each(|session| session.goes_back(self)).await;
+            }
             self.each(|session| {
                 // The walk pauses and time goes on: a session that was just active must not be ahead of the tick it is held against.
                 let tick = self.local.tick.get();
@@ -200,6 +248,7 @@ impl Lanes {
 
     /// A session begins.
     pub fn enter(&self, session: &Rc<Session>) -> usize {
+        self.strictest.set(self.strictest.get().min(session.policy.max_lag()));
         let mut sessions = self.sessions.borrow_mut();
         if sessions.is_empty() {
             self.local.wakes_up();
@@ -222,12 +271,12 @@ impl Lanes {
     }
 
     /// Park, attach or refuse a client. Behind a queue everybody parks.
-    pub fn admit(&self, waiting_since: Option<Moment>) -> Admission {
+    pub fn admit(&self, wanted: ListenerRoute, waiting_since: Option<Moment>) -> Admission {
         let now = Moment::now();
         if self.stopping.get() {
             return Admission::Refuse;
         }
-        match self.admission(waiting_since.unwrap_or(now), now) {
+        match self.admission(wanted, waiting_since.unwrap_or(now), now) {
             Admission::Attach if self.may_connect(now) && self.parked_count.get() == 0 => Admission::Attach,
             Admission::Attach => Admission::Park,
             other => other,
@@ -236,44 +285,13 @@ impl Lanes {
 
     /// A session that was attached in the present epoch may have another upstream at once. Not where the primary cannot be connected to
     /// just now, or too many are connecting.
-    pub fn readmits(&self) -> bool {
-        !self.stopping.get() && self.has_primary() && self.may_connect(Moment::now())
-    }
-
-    fn admission(&self, waiting_since: Moment, now: Moment) -> Admission {
-        match admission(&self.route.borrow(), self.is_suspected(), waiting_since, now) {
-            Admission::Refuse if self.is_about_to_have_a_primary() => Admission::Park,
-            other => other,
-        }
-    }
-
-    /// There is one, and the task that follows the route has not had its turn since: whoever asks on the strength of `status` must not be
-    /// told that there is none.
-    fn is_about_to_have_a_primary(&self) -> bool {
-        !self.has_primary() && self.link.route.borrow().primary.is_ok()
-    }
-
-    /// Where to connect now.
-    pub fn target(&self) -> Option<(Epoch, Way)> {
-        let route = self.route.borrow();
-        route.primary.as_ref().ok().map(|primary| (route.epoch, primary.way.clone()))
+    pub fn readmits(&self, policy: &Policy) -> bool {
+        !self.stopping.get() && self.has_target(policy) && self.may_connect(Moment::now())
     }
 
     /// Is there a primary?
     pub fn has_primary(&self) -> bool {
         self.route.borrow().primary.is_ok()
-    }
-
-    /// Why a client that waits has no upstream, for that client.
-    pub fn why_waiting(&self) -> String {
-        let name = &self.link.name;
-        let why = match &self.route.borrow().primary {
-            Err(vacancy) => format!("no primary for group {name}: {}", vacancy.why),
-            Ok(primary) if !primary.takes_new => format!("the primary of group {name} is being drained"),
-            Ok(_) => format!("the primary of group {name} cannot be reached"),
-        };
-        // It becomes a line of the protocol.
-        why.replace(|character: char| character.is_control(), " ")
     }
 
     /// How long a client may be held.
@@ -297,12 +315,18 @@ impl Lanes {
 
     /// The elected primary could not be connected to: a hint, and another try soon.
     pub fn could_not_connect(&self, epoch: Epoch) {
-        self.reconnect_at.set(Moment::now() + RECONNECT_AFTER);
+        let now = Moment::now();
+        if !(is_tenure(epoch) && self.avoid(epoch, now)) {
+            self.reconnect_at.set(now + RECONNECT_AFTER);
+        }
         self.hint(epoch, Noticed::Unconnectable);
     }
 
     /// Tells control what traffic noticed, at most once in each `hint_interval`. Was it told?
     pub fn hint(&self, epoch: Epoch, what: Noticed) -> bool {
+        if is_tenure(epoch) {
+            return self.hint_of_reader(epoch, what);
+        }
         let now = Moment::now();
         let interval = self.route.borrow().hint_interval;
         // Connections that close all the time must not keep back the one reply that parks new sessions.
@@ -328,6 +352,7 @@ impl Lanes {
 
     /// mainstay is stopping: cuts every session.
     pub fn cut_all(self: &Rc<Self>) {
+        self.annexes.borrow().values().for_each(|annex| annex.cut_all());
         self.stopping.set(true);
         let parked = std::mem::take(&mut *self.parked.borrow_mut());
         for (_, session) in parked.into_iter().filter(|(ticket, session)| session.waits_as(*ticket)) {
@@ -348,6 +373,7 @@ impl Lanes {
 
     /// The group was removed and has no sessions left: ends [`Lanes::run`].
     pub fn finish(&self) {
+        self.annexes.borrow().values().for_each(|annex| annex.finish());
         self.stopping.set(true);
         self.pool.close();
         self.finished.notify_one();

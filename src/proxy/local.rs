@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +77,12 @@ impl Local {
             stalls: Cell::new(0),
             wary_until: Cell::new(Moment::default()),
         }
+    }
+
+    /// A number that another process would not have here.
+    pub fn random(&self) -> usize {
+        // Each RandomState has keys of its own: the hash of nothing is a random number.
+        RandomState::new().build_hasher().finish() as usize
     }
 
     /// The tick that it is now; counters are flushed when it is a new one. Told by the clock and not by counting calls: several groups

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entrance::Entrance;
-use crate::config::Mode;
+use crate::config::{Fallback, ListenerRoute, Mode};
 use crate::conversation::Access;
 use crate::metrics::ListenerMetrics;
 use crate::route::{ListenerEntry, Moment, Route};
@@ -14,6 +14,8 @@ use crate::route::{ListenerEntry, Moment, Route};
 pub struct Policy {
     /// Name, address, group, limit, and the count of open sessions.
     pub listener: Arc<ListenerEntry>,
+    /// Which backends its traffic goes to.
+    pub route: ListenerRoute,
     /// What is done with what clients send.
     pub mode: Mode,
     /// Redis mode: sessions share upstreams where they can.
@@ -32,6 +34,26 @@ pub struct Policy {
     pub keepalive: Duration,
     /// Resolved handles.
     pub metrics: ListenerMetrics,
+}
+
+impl Policy {
+    /// Only reads, of replicas where there are.
+    pub fn reads(&self) -> bool {
+        matches!(self.route, ListenerRoute::Replica { .. })
+    }
+
+    /// Bytes that a replica may be behind.
+    pub fn max_lag(&self) -> u64 {
+        match self.route {
+            ListenerRoute::Primary => u64::MAX,
+            ListenerRoute::Replica { max_lag, .. } => max_lag,
+        }
+    }
+
+    /// Who reads a replica that becomes the primary stays there. Where requests are followed they read another one.
+    pub fn keeps_promoted(&self) -> bool {
+        self.mode == Mode::Tcp && matches!(self.route, ListenerRoute::Replica { fallback: Fallback::Primary, .. })
+    }
 }
 
 /// What becomes of a client that has no upstream.
@@ -59,16 +81,24 @@ pub fn admission(route: &Route, suspected: bool, waiting_since: Moment, now: Mom
     }
 }
 
+/// Park or refuse a client that only reads replicas, while there is none for it. Where there are some, they are too far behind for its
+/// listener, or could not be connected to: then its own waiting time counts.
+pub fn read_admission(route: &Route, waiting_since: Moment, now: Moment) -> Admission {
+    let since = if route.reads.replicas.is_empty() { route.reads.since } else { waiting_since };
+    if now < since + route.hold_window { Admission::Park } else { Admission::Refuse }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::resp::command::Commands;
-    use crate::route::{Departure, Endpoint, Primary, Vacancy, Way};
+    use crate::route::{Departure, Endpoint, Primary, Reads, Vacancy, Way};
 
     fn route(primary: Result<Primary, Vacancy>) -> Route {
         Route {
             epoch: 0,
             primary,
+            reads: Reads::none(Moment::default()),
             hold_window: Duration::from_millis(100),
             hold_max_bytes: 1,
             hint_interval: Duration::from_millis(50),

@@ -22,6 +22,7 @@ mod remarks;
 mod shared;
 mod upstream;
 
+pub use endings::is_heard_out;
 pub use present::Present;
 pub use remarks::Remarks;
 pub use upstream::{Counted, Live};
@@ -33,13 +34,14 @@ use self::doubt::Doubt;
 use self::outlet::{Outlet, Owed};
 use self::pause::Pause;
 use self::upstream::Upstream;
+use super::policy::Policy;
 use super::tally::{Debt, Pinned, Tally};
 use super::tcp_mode::{PARKED_BYTES_MAX, QUEUED_BYTES_MAX};
 use super::transport::Stream;
 use super::trunk::Entry;
 use crate::conversation::{self, Access, Conversation, Next};
 use crate::metrics::{CloseReason, HoldOutcome};
-use crate::route::{Moment, Noticed, Passage};
+use crate::route::{Berth, Moment, Noticed, Passage};
 
 /// Rounds of reading and writing in one turn, so that a busy session does not starve its neighbours.
 const ROUNDS_PER_TURN: usize = 4;
@@ -51,6 +53,8 @@ pub struct Dialogue {
     conversation: Conversation,
     owed: Owed,
     upstream: Upstream,
+    /// At the replica that it reads, also while it has nothing to ask there.
+    berth: Option<Berth>,
     pinned: Pinned,
     debt: Debt,
     /// Much is owed to the client: what it had taken of it, and when it last took something.
@@ -82,12 +86,13 @@ pub enum End {
 
 impl Dialogue {
     /// A client that has said nothing yet.
-    pub fn new(client: Stream, tally: &Rc<Tally>, shares: bool) -> Self {
+    pub fn new(client: Stream, tally: &Rc<Tally>, policy: &Policy) -> Self {
         Self {
             client,
-            conversation: if shares { Conversation::sharing() } else { Conversation::default() },
+            conversation: Conversation::of(policy.shared_connections, policy.reads()),
             owed: Owed::default(),
             upstream: Upstream::None,
+            berth: None,
             pinned: Pinned::new(tally.clone()),
             debt: Debt::new(tally.clone()),
             patience: None,
@@ -177,7 +182,7 @@ impl Dialogue {
         }
         let held = self.conversation.held_words();
         // Were the rest left in the kernel, the client's end could not be seen.
-        let waits_in_vain = matches!(self.upstream, Upstream::Parked) && !present.lanes.has_primary();
+        let waits_in_vain = matches!(self.upstream, Upstream::Parked) && !present.lanes.has_target(&present.session.policy);
         if waits_in_vain && held > PARKED_BYTES_MAX {
             present.session.leave_queue(present.lanes, HoldOutcome::Full);
             self.upstream = Upstream::None;
@@ -289,7 +294,7 @@ impl Dialogue {
             if pending.is_empty() || live.is_deaf {
                 break;
             }
-            let passage = present.lanes.link.fence.passage(live.epoch, present.now().as_micros());
+            let passage = present.lanes.passage(live.epoch, present.now());
             self.waits_for_fence = passage == Passage::Lapsed;
             self.has_waited |= self.waits_for_fence;
             let wary = self.has_waited || present.lanes.local.is_wary(present.now());
@@ -303,7 +308,7 @@ impl Dialogue {
             }
             if !live.has_written {
                 live.has_written = true;
-                present.lanes.link.first_byte.wrote(present.now());
+                present.lanes.wrote_first(live.epoch, present.now());
             }
             match live.stream.poll_write(cx, pending) {
                 Poll::Ready(Ok(bytes)) => {

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::lanes::{Lanes, Ticket};
+use super::lanes::{Fate, Lanes, Ticket};
 use super::policy::Policy;
 use super::redis_mode::{self, Counted, Dialogue, Present};
 use super::splice::{End, Splice, Turn};
@@ -31,7 +31,7 @@ use super::tcp_mode;
 use super::transport::Stream;
 use crate::config::Mode;
 use crate::metrics::{CloseReason, HoldOutcome};
-use crate::route::{Departure, Epoch, Moment};
+use crate::route::Moment;
 
 /// Ticks without a byte after which a redis-mode session gives back what it does not need.
 const REST_AFTER: u32 = 2;
@@ -196,22 +196,40 @@ impl Session {
         }
     }
 
-    /// There is a new route, or something else to look at. What is older than `epoch` is cut or withdrawn: nothing more is written to it
-    /// when this returns. `left`: how the last primary left.
-    pub fn follow(self: &Rc<Self>, lanes: &Rc<Lanes>, epoch: Epoch, left: Departure) {
-        let older = |splice: &Splice| splice.epoch() < epoch;
+    /// There is a new route, or something else to look at. What is not in force any more is cut or withdrawn: nothing more is written to
+    /// it when this returns.
+    pub fn follow(self: &Rc<Self>, lanes: &Rc<Lanes>) {
+        let mut fate = Fate::Stays;
         let concerned = match &mut *self.lane.borrow_mut() {
-            Lane::Spliced(splice, _) => splice.waits_for_fence,
+            Lane::Spliced(splice, _) => {
+                fate = lanes.fate(splice.epoch(), &self.policy);
+                if let Fate::Primary(epoch) = fate {
+                    splice.is_promoted(epoch);
+                }
+                splice.waits_for_fence
+            }
             Lane::Dialogue(dialogue) => {
                 let mut scratch = lanes.local.scratch.borrow_mut();
-                dialogue.follow(&Present::new(lanes, self), epoch, left, &mut scratch)
+                dialogue.follow(&Present::new(lanes, self), &mut scratch)
             }
             Lane::None | Lane::Cut(..) => false,
         };
-        if matches!(&*self.lane.borrow(), Lane::Spliced(splice, _) if older(splice)) {
+        if let Fate::Cut { heard_out } = fate {
+            if let (false, Lane::Spliced(splice, _)) = (heard_out, &mut *self.lane.borrow_mut()) {
+                splice.is_heard_no_more();
+            }
             self.cut(CloseReason::Failover, lanes);
         } else if concerned {
             self.wake();
+        }
+    }
+
+    /// Reads replicas again instead of the primary, if that goes unnoticed.
+    pub fn goes_back(self: &Rc<Self>, lanes: &Rc<Lanes>) {
+        if let Lane::Dialogue(dialogue) = &mut *self.lane.borrow_mut()
+            && lanes.has_replica(&self.policy)
+        {
+            dialogue.goes_back(&Present::new(lanes, self));
         }
     }
 
@@ -273,8 +291,7 @@ impl Session {
 
     fn poll_splice(&self, cx: &mut Context<'_>, lanes: &Lanes, splice: &mut Splice) -> Poll<End> {
         let mut scratch = lanes.local.scratch.borrow_mut();
-        let mut turn =
-            Turn { scratch: &mut scratch, fence: &lanes.link.fence, bytes_in: 0, bytes_out: 0, hint: None, first_byte: None };
+        let mut turn = Turn { scratch: &mut scratch, lanes, bytes_in: 0, bytes_out: 0, hint: None, first_byte: None };
         let result = splice.poll(cx, &mut turn);
         let Turn { bytes_in, bytes_out, hint, first_byte, .. } = turn;
         if bytes_in + bytes_out > 0 {
@@ -326,10 +343,7 @@ pub async fn run(lanes: Rc<Lanes>, client: Stream, session: Rc<Session>) {
     .await;
     let key = lanes.enter(&session);
     let lane = match session.policy.mode {
-        Mode::Redis => {
-            let shares = session.policy.shared_connections;
-            Ok(Lane::Dialogue(Box::new(Dialogue::new(client, &session.tally, shares))))
-        }
+        Mode::Redis => Ok(Lane::Dialogue(Box::new(Dialogue::new(client, &session.tally, &session.policy)))),
         Mode::Tcp => Box::pin(tcp_mode::set_up(&lanes, &session, client)).await.map(|splice| Lane::Spliced(splice, None)),
     };
     let (reason, client) = match lane {

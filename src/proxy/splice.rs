@@ -10,10 +10,11 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use super::lanes::Lanes;
 use super::transport::Stream;
 use crate::metrics::CloseReason;
 use crate::resp::{command, reply};
-use crate::route::{Epoch, Fence, Moment, Noticed, Passage};
+use crate::route::{Berth, Epoch, Moment, Noticed, Passage, is_tenure};
 
 /// Reads of one direction in one turn, so that a busy session does not starve its neighbours.
 const READS_PER_TURN: usize = 4;
@@ -26,11 +27,15 @@ pub struct Splice {
     client: Stream,
     upstream: Stream,
     epoch: Epoch,
+    /// At the replica that it reads.
+    berth: Option<Berth>,
     to_upstream: Direction,
     to_client: Direction,
     /// The fence had lapsed: bytes of the client wait until it is renewed.
     pub waits_for_fence: bool,
     wrote: bool,
+    /// What it says is not to be believed any more.
+    is_mute: bool,
     /// The client shut down writing, or said QUIT last: what the backend closes after that was asked for.
     client_ended: bool,
     /// The backend has ended, and why that ends the session.
@@ -76,8 +81,8 @@ impl Direction {
 pub struct Turn<'a> {
     /// The worker's scratch buffer.
     pub scratch: &'a mut [u8],
-    /// The group's fence.
-    pub fence: &'a Fence,
+    /// They know the fence.
+    pub lanes: &'a Lanes,
     /// Bytes read from the client in this turn.
     pub bytes_in: u64,
     /// Bytes read from the backend in this turn.
@@ -99,17 +104,19 @@ pub enum End {
 
 impl Splice {
     /// Begins with what the client sent while it was parked.
-    pub fn new(client: Stream, upstream: Stream, epoch: Epoch, held: Vec<u8>) -> Self {
+    pub fn new(client: Stream, upstream: Stream, epoch: Epoch, berth: Option<Berth>, held: Vec<u8>) -> Self {
         let client_ended = HINTS && command::ends_with_quit(&held);
         let to_upstream = Direction { rest: held, ..Direction::default() };
         Self {
             client,
             upstream,
             epoch,
+            berth,
             to_upstream,
             to_client: Direction::default(),
             waits_for_fence: false,
             wrote: false,
+            is_mute: false,
             client_ended,
             ending: None,
         }
@@ -120,7 +127,17 @@ impl Splice {
         self.to_client.rest = bytes;
     }
 
-    /// The epoch that its upstream belongs to.
+    /// The replica that it read is the primary of this epoch.
+    pub fn is_promoted(&mut self, epoch: Epoch) {
+        (self.epoch, self.berth) = (epoch, None);
+    }
+
+    /// What the upstream has said, and was not read yet, is not passed on.
+    pub fn is_heard_no_more(&mut self) {
+        self.is_mute = true;
+    }
+
+    /// The epoch, or the replica's tenure, that its upstream belongs to.
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -204,11 +221,11 @@ impl Splice {
 
     fn passage(&mut self, turn: &mut Turn<'_>) -> Passage {
         let now = Moment::now();
-        let passage = turn.fence.passage(self.epoch, now.as_micros());
+        let passage = turn.lanes.passage(self.epoch, now);
         self.waits_for_fence = passage == Passage::Lapsed;
         if passage == Passage::Open && !self.wrote {
             self.wrote = true;
-            turn.first_byte = Some(now);
+            turn.first_byte = Some(now).filter(|_| !is_tenure(self.epoch));
         }
         passage
     }
@@ -264,12 +281,12 @@ impl Splice {
     /// The epoch has passed: passes on what the backend had sent as far as the client takes it without waiting, and resets the upstream
     /// before it returns. The client is left to be closed.
     pub fn cut(self, scratch: &mut [u8]) -> Stream {
-        let Self { mut client, mut upstream, mut to_client, .. } = self;
+        let Self { mut client, mut upstream, mut to_client, is_mute, .. } = self;
         let mut passed_on = 0;
         while passed_on < FAREWELL_BYTES_MAX {
             if to_client.is_clear() {
                 match upstream.receive_now(scratch) {
-                    Ok(read) if read > 0 => to_client.keep(&scratch[..read]),
+                    Ok(read) if read > 0 && !is_mute => to_client.keep(&scratch[..read]),
                     _ => break,
                 }
             }

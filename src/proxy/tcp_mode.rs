@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Target};
 use super::policy::Admission;
 use super::session::{Session, Verdict};
 use super::splice::Splice;
 use super::transport::Stream;
 use crate::metrics::{CloseReason, HoldOutcome};
-use crate::route::Moment;
+use crate::route::{Berth, Moment};
 
 /// What a parked client may have sent. While there is no primary one that sends more is closed: were the rest left in the kernel, its
 /// end could not be seen, and what it sent might be executed after it has gone.
@@ -23,7 +23,7 @@ pub async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream
     let mut held = Vec::new();
     let mut has_waited = false;
     loop {
-        match lanes.admit(session.waiting_since()) {
+        match lanes.admit(session.policy.route, session.waiting_since()) {
             Admission::Attach => {}
             Admission::Refuse => return Err((CloseReason::Refused, client)),
             Admission::Park => {
@@ -36,16 +36,17 @@ pub async fn set_up(lanes: &Rc<Lanes>, session: &Rc<Session>, mut client: Stream
                 }
             }
         }
-        let Some((epoch, way)) = lanes.target() else { continue };
+        let Some(Target { epoch, way, tenure }) = lanes.target(&session.policy, None) else { continue };
+        let berth = tenure.as_ref().map(Berth::take);
         // The slot is free again at once: what the client sent is bounded, and nobody knows when it is answered.
         match lanes.clone().connect(way, session.policy.clone()).await.map(|(upstream, _slot)| upstream) {
             // A client that left while it waited must not have its requests executed.
             Ok(_) if client.peer_is_gone() || has_waited && client.peer_has_closed() => {
                 return Err((CloseReason::Client, client));
             }
-            Ok(upstream) if lanes.link.fence.epoch() == epoch && !lanes.is_stopping() => {
+            Ok(upstream) if lanes.still_grants(epoch) && !lanes.is_stopping() => {
                 session.waits_since(None);
-                return Ok(Box::new(Splice::new(client, upstream, epoch, held)));
+                return Ok(Box::new(Splice::new(client, upstream, epoch, berth, held)));
             }
             Ok(upstream) => upstream.abort(),
             Err(_) => {
@@ -85,7 +86,7 @@ fn poll_wait(
             None => {}
         }
         let mut scratch = lanes.local.scratch.borrow_mut();
-        let room = match lanes.has_primary() {
+        let room = match lanes.has_target(&session.policy) {
             true => QUEUED_BYTES_MAX.saturating_sub(held.len()),
             false if held.len() > PARKED_BYTES_MAX => return Poll::Ready(HoldOutcome::Full),
             false => scratch.len(),

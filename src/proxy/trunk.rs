@@ -75,9 +75,9 @@ pub struct Trunk {
     pub policy: Arc<Policy>,
     /// What its sessions have in common.
     pub key: ConnectionKey,
-    /// It leads to the primary of this epoch.
+    /// It leads to the primary of this epoch, or to the replica of this tenure.
     pub epoch: Epoch,
-    /// How to get to that primary.
+    /// How to get to that.
     pub way: Way,
     lanes: Rc<Lanes>,
     stage: Cell<Stage>,
@@ -162,8 +162,8 @@ impl Trunk {
     }
 
     /// Is it one for sessions of this listener with this key?
-    fn serves(&self, policy: &Arc<Policy>, key: &ConnectionKey) -> bool {
-        Arc::ptr_eq(&self.policy, policy) && self.key == *key
+    fn serves(&self, policy: &Arc<Policy>, key: &ConnectionKey, epoch: Epoch) -> bool {
+        self.epoch == epoch && Arc::ptr_eq(&self.policy, policy) && self.key == *key
     }
 
     /// Nothing holds up who begins on it.
@@ -315,7 +315,7 @@ impl Trunk {
             }
         });
         if let Some(words) = busy {
-            self.lanes.pool.tell_busy(&words, self.lanes.local.tick.get());
+            self.lanes.pool.tell_busy(&words, self.epoch, self.lanes.local.tick.get());
         }
     }
 }

@@ -71,8 +71,9 @@ async fn serve(local: Rc<Local>, metrics: Metrics, mut inbox: mpsc::UnboundedRec
             }
             Order::Session(accepted, policy) => match (groups.get(&policy.listener.group), Stream::from_accepted(accepted)) {
                 (Some(lanes), Ok(client)) => {
+                    let lanes = if policy.reads() { lanes.annex(&policy.listener.name) } else { lanes.clone() };
                     let session = Rc::new(Session::new(policy.clone(), local.tally(&policy)));
-                    spawn_local(session::run(lanes.clone(), client, session));
+                    spawn_local(session::run(lanes, client, session));
                 }
                 // The group went while the client was on its way, or no memory for it in the kernel: it is closed.
                 (None, _) | (_, Err(_)) => {

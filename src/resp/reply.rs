@@ -43,8 +43,13 @@ pub const BUSY: &[u8] = b"-BUSY ";
 /// How the error begins of a server that has no room for another connection.
 pub const MAX_CLIENTS: &[u8] = b"-ERR max number of clients";
 
+/// A replica's answer to a write.
+pub const READONLY: &str = "READONLY";
+/// A primary's answer to a write, while too few replicas are in step.
+pub const NOREPLICAS: &str = "NOREPLICAS";
+
 /// Error codes that say: this server may not be the primary any more.
-const HINTS: [&str; 5] = ["READONLY", "MASTERDOWN", "LOADING", "NOREPLICAS", "UNBLOCKED"];
+const HINTS: [&str; 5] = [READONLY, "MASTERDOWN", "LOADING", NOREPLICAS, "UNBLOCKED"];
 
 /// The code of a hint, where `bytes`, the beginning of a read from a backend, begin with one.
 ///

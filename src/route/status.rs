@@ -41,6 +41,8 @@ pub struct ListenerEntry {
     pub bind: String,
     /// The group it leads to.
     pub group: Arc<str>,
+    /// `primary` or `replica`.
+    pub route: &'static str,
     /// `tcp` or `redis`.
     pub mode: &'static str,
     /// New sessions share connections to the primary.
@@ -60,7 +62,7 @@ impl ListenerEntry {
             name: self.name.to_string(),
             bind: self.bind.clone(),
             group: self.group.to_string(),
-            route: "primary".into(),
+            route: self.route.into(),
             mode: self.mode.into(),
             shared_connections: self.shared_connections,
             sessions: self.sessions.load(Ordering::Relaxed),
@@ -210,6 +212,12 @@ pub struct BackendStatus {
     pub link_up: Option<bool>,
     /// Removed from the configuration, kept until it is replaced.
     pub leaving: bool,
+    /// May those read here who go by `route = "replica"`? `usable`, or why not. Absent for the primary.
+    #[serde(default)]
+    pub reads: Option<String>,
+    /// Sessions that read here.
+    #[serde(default)]
+    pub read_sessions: usize,
 }
 
 /// A listener.
@@ -221,7 +229,7 @@ pub struct ListenerStatus {
     pub bind: String,
     /// The group it leads to.
     pub group: String,
-    /// Always `primary` in this version.
+    /// `primary` or `replica`.
     pub route: String,
     /// `tcp` or `redis`.
     pub mode: String,
@@ -274,7 +282,7 @@ pub struct Event {
     pub at: String,
     /// The group.
     pub group: String,
-    /// `withdrawn`, `elected`, `conflict`, `conflict_over`, `backend`, `sentinel`, `sentinels`, `command`, `stalled`, `reload`.
+    /// `withdrawn`, `elected`, `conflict`, `conflict_over`, `backend`, `replica`, `sentinel`, `sentinels`, `command`, `stalled`, `reload`.
     pub kind: String,
     /// The epoch in force.
     pub epoch: Epoch,

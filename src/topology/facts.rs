@@ -79,6 +79,8 @@ pub struct Facts {
     pub repl_input_bytes: Option<u64>,
     /// `slave_priority`: 0 means never to be promoted. Only replicas tell.
     pub priority: Option<u32>,
+    /// `master_host` and `master_port`: whom it was told to follow. Only replicas tell.
+    pub follows: Option<(Box<str>, Box<str>)>,
     /// `master_link_status:up`. Only replicas tell.
     pub link_up: Option<bool>,
     /// `master_failover_state` other than `no-failover`.
@@ -95,8 +97,11 @@ impl Facts {
     /// Reads an INFO text.
     pub fn parse(text: &str) -> Self {
         let mut facts = Self::default();
+        let (mut host, mut port) = (None, None);
         for (key, value) in info::fields(text) {
             match key {
+                "master_host" => host = Some(value.into()),
+                "master_port" => port = Some(value.into()),
                 "run_id" => facts.run_id = Id::new(value),
                 "role" => {
                     facts.role = match value {
@@ -125,6 +130,7 @@ impl Facts {
                 _ => {}
             }
         }
+        facts.follows = host.zip(port);
         facts
     }
 

@@ -199,6 +199,11 @@ impl Group {
         self.primary().is_some() && !self.unvouched && !self.round_owed && self.lost.is_none()
     }
 
+    /// Not everybody has been heard since the last stall: what is known of replicas does not count yet.
+    pub fn owes_a_round(&self) -> bool {
+        self.round_owed
+    }
+
     /// The one next thing to do. `acknowledged`: every worker has acknowledged the epoch in force.
     pub fn step(&mut self, now: Moment, acknowledged: bool) -> Option<Step> {
         let step = match self.primary().cloned() {

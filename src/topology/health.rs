@@ -16,6 +16,8 @@ pub struct Health {
     pub up: bool,
     /// The newest facts, while they count: since the last stall, and not followed by a failure that lost the backend.
     facts: Option<(Facts, Moment)>,
+    /// When the check began that told them.
+    facts_began: Option<Moment>,
     /// How the last check ended, and when.
     pub last: Option<(Outcome, Moment)>,
     /// Since when the running check waits.
@@ -32,7 +34,7 @@ impl Health {
 
     /// A check ended.
     pub fn ended(&mut self, outcome: &Outcome, rise: u32, fall: u32, now: Moment) {
-        self.waiting_since = None;
+        let began = self.waiting_since.take();
         self.heard = true;
         if outcome.is_failure() {
             self.answered_running = 0;
@@ -56,6 +58,7 @@ impl Health {
                     (true, false) => 1,
                 };
                 self.facts = Some(((**facts).clone(), now));
+                self.facts_began = began;
             }
             Outcome::Loading => {
                 self.master_running = 0;
@@ -94,6 +97,11 @@ impl Health {
     /// When they were heard.
     pub fn facts_at(&self) -> Option<Moment> {
         self.facts.as_ref().map(|(_, at)| *at)
+    }
+
+    /// When the check began that told them.
+    pub fn facts_began(&self) -> Option<Moment> {
+        self.facts_began.filter(|_| self.facts.is_some()).or(self.facts_at())
     }
 
     /// Its facts, while it says role:master with its data in memory. Who did not answer the last check with facts claims nothing.

@@ -12,6 +12,7 @@
 //! | `rivals` | who is barred, and until when |
 //! | `renaming` | a backend under another name; what is remembered of those that left |
 //! | `operator` | `mainstay elect`, maintenance |
+//! | [`replicas`] | which replicas may be read |
 //! | [`sentinel`] | what the Sentinels say together |
 //! | `word` | what follows from that |
 //! | [`history`] | failovers and their timelines |
@@ -26,6 +27,7 @@ pub mod lineage;
 pub mod loss;
 mod operator;
 mod renaming;
+pub mod replicas;
 mod rivals;
 pub mod sentinel;
 mod word;

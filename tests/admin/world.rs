@@ -87,6 +87,7 @@ impl World {
             name: "sidekiq".into(),
             bind: "127.0.0.1:6400".into(),
             group: "jobs".into(),
+            route: "primary",
             mode: "tcp",
             shared_connections: false,
             max_connections: 1000,

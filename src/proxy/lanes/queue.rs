@@ -85,7 +85,7 @@ impl Lanes {
         while self.may_connect_with_reserve(now) {
             let Some((ticket, session)) = self.parked.borrow_mut().pop_front() else { return };
             let Some(since) = session.parked_since(ticket) else { continue };
-            match self.admission(since, now) {
+            match self.admission(session.policy.route, since, now) {
                 Admission::Attach => session.decide(Verdict::Attach),
                 Admission::Refuse => session.decide(Verdict::Refuse(HoldOutcome::Window)),
                 Admission::Park => {
@@ -107,7 +107,7 @@ impl Lanes {
         let now = Moment::now();
         self.parked.borrow_mut().retain(|(ticket, session)| {
             let Some(since) = session.parked_since(*ticket) else { return false };
-            let over = self.admission(since, now) == Admission::Refuse;
+            let over = self.admission(session.policy.route, since, now) == Admission::Refuse;
             if over {
                 session.decide(Verdict::Refuse(HoldOutcome::Window));
             }

@@ -4,11 +4,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::route::{Endpoint, Fence, FirstByte, Primary, Vacancy};
+use crate::route::{Departure, Endpoint, Fence, FirstByte, Primary, Reads, Vacancy};
 
 fn route(epoch: Epoch, primary: Result<Primary, Vacancy>) -> Arc<Route> {
     let (hold_window, hint_interval) = (Duration::ZERO, Duration::from_millis(50));
-    Arc::new(Route { epoch, primary, hold_window, hold_max_bytes: 1, hint_interval })
+    let reads = Reads::none(Moment::default());
+    Arc::new(Route { epoch, primary, reads, hold_window, hold_max_bytes: 1, hint_interval })
 }
 
 /// Lanes whose task never has its turn, and what control publishes for them.
@@ -18,6 +19,7 @@ fn lanes(published: Arc<Route>) -> (Lanes, watch::Sender<Arc<Route>>) {
         name: "jobs".into(),
         route,
         fence: Arc::new(Fence::new(0, 1)),
+        reads_until: Arc::default(),
         suspected: Arc::new(AtomicBool::new(false)),
         looked: Arc::new(AtomicU64::new(0)),
         acknowledged: Arc::default(),
@@ -34,7 +36,7 @@ fn lanes(published: Arc<Route>) -> (Lanes, watch::Sender<Arc<Route>>) {
 fn nobody_is_sent_away_for_want_of_a_primary_that_was_published_already() {
     let since = Moment::from_millis(0);
     let (lanes, sender) = lanes(route(1, Err(Vacancy { since, why: "lost".into(), left: Departure::Gone })));
-    assert_eq!(lanes.admit(None), Admission::Refuse, "there is no window");
+    assert_eq!(lanes.admit(ListenerRoute::Primary, None), Admission::Refuse, "there is no window");
     let primary = Primary {
         backend: "a".into(),
         way: Way { endpoint: Endpoint::Tcp(([127, 0, 0, 1], 1).into()), tls: None },
@@ -43,5 +45,5 @@ fn nobody_is_sent_away_for_want_of_a_primary_that_was_published_already() {
         login: None,
     };
     sender.send_replace(route(1, Ok(primary)));
-    assert_eq!(lanes.admit(None), Admission::Park, "its task has yet to follow");
+    assert_eq!(lanes.admit(ListenerRoute::Primary, None), Admission::Park, "its task has yet to follow");
 }

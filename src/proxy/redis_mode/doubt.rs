@@ -3,8 +3,6 @@
 //!
 //! One look settles every doubt that is older, of whatever session: a thousand sessions may doubt at once.
 
-use std::sync::atomic::Ordering;
-
 use crate::proxy::lanes::Lanes;
 use crate::route::{Epoch, Moment, Noticed};
 
@@ -24,8 +22,8 @@ impl Doubt {
     /// Is it settled that the primary stays? Never longer in doubt than a client may be held.
     pub fn is_settled(&mut self, lanes: &Lanes, epoch: Epoch, now: Moment) -> bool {
         // In this order: control says that it has looked after it has let the epoch pass.
-        let looked = lanes.link.looked.load(Ordering::SeqCst);
-        if lanes.link.fence.epoch() != epoch {
+        let looked = lanes.looked(epoch);
+        if !lanes.still_grants(epoch) {
             // It passed; the lanes are about to say so.
             return false;
         }

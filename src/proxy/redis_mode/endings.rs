@@ -7,7 +7,7 @@ use crate::metrics::CloseReason;
 use crate::proxy::splice::Splice;
 use crate::proxy::transport::Stream;
 use crate::proxy::trunk::Entry;
-use crate::route::{Departure, Epoch, Moment, Noticed};
+use crate::route::{Departure, Epoch, Moment, Noticed, is_tenure};
 
 /// What a backend had sent when mainstay ends a session is passed on, as far as so many reads take it.
 const FAREWELL_READS_MAX: usize = 4;
@@ -18,6 +18,11 @@ pub(super) struct Lived {
     since: Moment,
     /// What had waited for it was answered.
     settled: bool,
+}
+
+/// What was said, and not heard yet, when this came out of force is passed on. Not of a replica that may tell of another primary's data.
+pub fn is_heard_out(epoch: Epoch, left: Departure) -> bool {
+    !is_tenure(epoch) || left != Departure::Gone
 }
 
 impl Dialogue {
@@ -34,7 +39,7 @@ impl Dialogue {
     /// There is no upstream any more, and what was in flight on it is not answered.
     pub(super) fn lose_upstream(&mut self, present: &Present<'_>) {
         let reason = match &self.upstream {
-            upstream if upstream.live_epoch() == Some(present.lanes.link.fence.epoch()) => CloseReason::Backend,
+            upstream if upstream.live_epoch().is_some_and(|epoch| present.lanes.still_grants(epoch)) => CloseReason::Backend,
             _ => CloseReason::Failover,
         };
         let lived = self.give_up_upstream();
@@ -70,7 +75,11 @@ impl Dialogue {
 
     /// Has to wait before it may connect again?
     pub(super) fn pauses(&mut self, present: &Present<'_>) -> bool {
-        let pauses = self.pause.is_on() && self.pause.holds(present.lanes.target().map(|(epoch, _)| epoch), present.now());
+        let pauses = self.pause.is_on()
+            && self.pause.holds(
+                present.lanes.target(&present.session.policy, self.conversation.attached_in()).map(|target| target.epoch),
+                present.now(),
+            );
         self.has_waited |= pauses;
         pauses
     }
@@ -95,13 +104,25 @@ impl Dialogue {
 
     /// The epoch passed, or there is something else to look at. Nothing is written to an older upstream when this returns. True where the
     /// session's task has something to do.
-    pub fn follow(&mut self, present: &Present<'_>, epoch: Epoch, left: Departure, scratch: &mut [u8]) -> bool {
-        if matches!(&self.upstream, Upstream::Live(live) if live.epoch < epoch) {
+    pub fn follow(&mut self, present: &Present<'_>, scratch: &mut [u8]) -> bool {
+        let passed = |epoch| present.lanes.passed(epoch, &present.session.policy);
+        if let Upstream::Live(live) = &self.upstream
+            && passed(live.epoch).is_some_and(|left| is_heard_out(live.epoch, left))
+        {
             // What it had said by now is as good as what was read before.
             self.hear_out(present, scratch);
         }
-        match &self.upstream {
-            Upstream::Live(live) if live.epoch < epoch => {
+        let left = match &self.upstream {
+            Upstream::Live(live) => passed(live.epoch),
+            Upstream::Shared(boarded) if boarded.draining.is_none() => passed(boarded.trunk.epoch),
+            Upstream::Connecting(connecting) => passed(connecting.epoch),
+            Upstream::None | Upstream::Parked | Upstream::Shared(_) | Upstream::Draining(_) => None,
+        };
+        if self.berth.as_ref().is_some_and(|berth| passed(berth.number()).is_some()) {
+            self.berth = None;
+        }
+        match (&self.upstream, left) {
+            (Upstream::Live(_), Some(left)) => {
                 match self.tell(present, &[], |conversation, turn| conversation.withdraw(left, turn)) {
                     Ok(Withdrawn::Drop) => drop(self.give_up_upstream()),
                     // It may execute what it has not been sent yet, though another has taken its place.
@@ -117,7 +138,7 @@ impl Dialogue {
                     Err(close) => self.close(present, &close, CloseReason::Failover),
                 }
             }
-            Upstream::Shared(boarded) if boarded.trunk.epoch < epoch && boarded.draining.is_none() => {
+            (Upstream::Shared(boarded), Some(left)) => {
                 if boarded.trunk.is_over() {
                     self.lose_upstream(present);
                 } else {
@@ -128,14 +149,25 @@ impl Dialogue {
                     }
                 }
             }
-            Upstream::Shared(boarded) if boarded.draining.is_some() => return false,
+            (Upstream::Shared(boarded), None) if boarded.draining.is_some() => return false,
             // It leads nowhere.
-            Upstream::Connecting(connecting) if connecting.epoch < epoch => self.upstream = Upstream::None,
-            Upstream::Live(_) | Upstream::Shared(_) => return self.waits_for_fence || self.doubt.is_some(),
-            Upstream::None => {}
-            Upstream::Parked | Upstream::Connecting(_) | Upstream::Draining(_) => return false,
+            (Upstream::Connecting(_), Some(_)) => self.upstream = Upstream::None,
+            (Upstream::Live(_) | Upstream::Shared(_), None) => return self.waits_for_fence || self.doubt.is_some(),
+            (Upstream::None, _) => {}
+            (Upstream::Parked | Upstream::Connecting(_) | Upstream::Draining(_), _) => return false,
         }
         self.ending.is_some() || self.needs_the_clock() || self.conversation.wants_upstream() || !self.owed.is_clear()
+    }
+
+    /// Replicas are in step again: a session that reads the primary instead goes back to them, if it is doing nothing just now. It connects
+    /// when it has something to ask.
+    pub fn goes_back(&mut self, present: &Present<'_>) {
+        let at_primary = self.upstream.live_epoch().is_some_and(|epoch| !is_tenure(epoch));
+        if at_primary && self.ending.is_none() && self.owed.is_clear() && self.conversation.may_change_places() {
+            self.tell(present, &[], Conversation::leave);
+            self.upstream = Upstream::None;
+            (self.doubt, self.waits_for_fence) = (None, false);
+        }
     }
 
     /// Has a deadline to watch.
@@ -190,7 +222,7 @@ impl Dialogue {
     /// What follows is no conversation.
     pub fn into_splice(self, live: Live) -> (Splice, Counted) {
         let Live { stream, epoch, counted, .. } = live;
-        let mut splice = Splice::new(self.client, stream, epoch, self.conversation.into_opaque());
+        let mut splice = Splice::new(self.client, stream, epoch, self.berth, self.conversation.into_opaque());
         splice.owes(self.owed.into_rest());
         self.pinned.opaque();
         (splice, Counted::new(counted, self.pinned))

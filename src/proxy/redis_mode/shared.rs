@@ -7,6 +7,7 @@ use super::upstream::Upstream;
 use super::{Dialogue, OWED_BYTES_MAX, Present};
 use crate::conversation::{Close, Conversation, Fault, Next};
 use crate::metrics::CloseReason;
+use crate::proxy::lanes::Target;
 use crate::proxy::trunk::{Frames, Seat, Trunk};
 use crate::route::Moment;
 
@@ -39,9 +40,11 @@ type Why = &'static str;
 
 impl Dialogue {
     /// Takes a seat. False where there is none to be had.
-    pub(super) fn board(&mut self, present: &Present<'_>) -> bool {
+    pub(super) fn board(&mut self, present: &Present<'_>, target: &Target) -> bool {
         let (lanes, session) = (present.lanes, present.session);
-        let Some(trunk) = lanes.pool.trunk(lanes, &session.policy, self.conversation.connection_key()) else { return false };
+        let Some(trunk) = lanes.pool.trunk(lanes, &session.policy, self.conversation.connection_key(), target.place()) else {
+            return false;
+        };
         let epoch = trunk.epoch;
         self.upstream = Upstream::Shared(Boarded { trunk, seat: Seat::new(session), draining: None });
         self.tell(present, &[], |conversation, turn| conversation.attach_shared(epoch, turn));

@@ -16,7 +16,7 @@ use crate::proxy::session::Verdict;
 use crate::proxy::tally::{OwnUpstream, Pinned};
 use crate::proxy::transport::Stream;
 use crate::proxy::trunk::{Entry, Spare};
-use crate::route::{Epoch, Moment, Passage};
+use crate::route::{Berth, Epoch, Moment, Passage};
 
 /// A connect slot is kept until what was held is answered, or for this long, so that a new primary is not flattened by all that was held.
 const SLOT_FOR: Duration = Duration::from_secs(1);
@@ -163,9 +163,10 @@ impl Dialogue {
         let (lanes, session) = (present.lanes, present.session);
         session.waits_since(session.waiting_since().or_else(|| Some(present.now())));
         // One that only goes from one upstream to another is no newcomer.
-        let moves =
-            session_shares(present) && self.conversation.attached_in() == Some(lanes.link.fence.epoch()) && lanes.readmits();
-        match if moves { Admission::Attach } else { lanes.admit(session.waiting_since()) } {
+        let moves = session_shares(present)
+            && self.conversation.attached_in().is_some_and(|epoch| lanes.still_grants(epoch))
+            && lanes.readmits(&session.policy);
+        match if moves { Admission::Attach } else { lanes.admit(session.policy.route, session.waiting_since()) } {
             Admission::Attach => Ok(self.begin(present)),
             // It has left already, and nothing is kept for it.
             Admission::Park if self.client_ended => Err(End::Closed(CloseReason::Client)),
@@ -177,7 +178,7 @@ impl Dialogue {
             }
             Admission::Refuse => {
                 // A subscription still wants one: the next route wakes it.
-                self.refuse(present, &lanes.why_waiting());
+                self.refuse(present, &lanes.why_waiting(&session.policy));
                 Ok(false)
             }
         }
@@ -210,7 +211,7 @@ impl Dialogue {
                 session.leave_queue(lanes, outcome);
                 let why = match outcome {
                     HoldOutcome::Full => format!("more is held for group {} than hold.max_bytes", lanes.link.name),
-                    _ => lanes.why_waiting(),
+                    _ => lanes.why_waiting(&session.policy),
                 };
                 self.refuse(present, &why);
                 Ok(false)
@@ -221,12 +222,17 @@ impl Dialogue {
     /// Gets an upstream of the kind that is needed. Where the primary has just gone, the next round parks.
     fn begin(&mut self, present: &Present<'_>) -> bool {
         let lanes = present.lanes;
-        let Some((epoch, way)) = lanes.target() else { return true };
+        let had = self.conversation.attached_in();
+        let Some(target) = lanes.target(&present.session.policy, had) else { return true };
+        let epoch = target.epoch;
+        if !matches!((&self.berth, &target.tenure), (Some(berth), Some(tenure)) if berth.is_of(tenure)) {
+            self.berth = target.tenure.as_ref().map(Berth::take);
+        }
         if self.conversation.need() == Need::Shared {
             match self.stand_at_door(present) {
                 Entry::Wait => return false,
                 Entry::Ahead => self.conversation.goes_ahead(),
-                Entry::Open if self.board(present) => {
+                Entry::Open if self.board(present, &target) => {
                     // It did not take long: the next in the queue has its turn.
                     lanes.pump();
                     return true;
@@ -239,7 +245,7 @@ impl Dialogue {
             self.go_live(present, epoch, stream, counted.taken(), None);
             lanes.pump();
         } else {
-            let future = Box::pin(present.lanes.clone().connect(way, present.session.policy.clone()));
+            let future = Box::pin(present.lanes.clone().connect(target.way, present.session.policy.clone()));
             self.upstream = Upstream::Connecting(Connecting { epoch, future });
         }
         true
@@ -264,7 +270,7 @@ impl Dialogue {
             Ok(_) if self.client.peer_is_gone() || self.has_waited && self.client.peer_has_closed() => {
                 return Err(End::Closed(CloseReason::Client));
             }
-            Ok((stream, slot)) if present.lanes.link.fence.epoch() == epoch => {
+            Ok((stream, slot)) if present.lanes.still_grants(epoch) => {
                 let counted = present.session.tally.own_upstream();
                 self.go_live(present, epoch, stream, counted, Some(slot));
             }
@@ -302,7 +308,7 @@ impl Dialogue {
         (self.doubt, self.waits_for_fence) = (None, false);
         if let Upstream::Live(live) = std::mem::replace(&mut self.upstream, Upstream::None) {
             let tick = present.lanes.local.tick.get();
-            let passage = present.lanes.link.fence.passage(live.epoch, present.now().as_micros());
+            let passage = present.lanes.passage(live.epoch, present.now());
             if may_be_used && !live.is_deaf && passage == Passage::Open {
                 present.lanes.pool.give_back(live.stream, live.epoch, live.counted, tick);
             }

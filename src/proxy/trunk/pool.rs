@@ -11,9 +11,10 @@ use super::{Stage, Trunk};
 use crate::conversation::ConnectionKey;
 use crate::proxy::lanes::Lanes;
 use crate::proxy::policy::Policy;
+use crate::proxy::redis_mode::is_heard_out;
 use crate::proxy::tally::{OwnUpstream, SpareUpstream};
 use crate::proxy::transport::Stream;
-use crate::route::{Departure, Epoch, Moment};
+use crate::route::{Epoch, Moment, Way};
 
 /// Trunks with the same key. One does the work of all; more are opened while large replies hold it up.
 const TRUNKS_MAX: usize = 4;
@@ -35,7 +36,7 @@ pub struct Pool {
     pub(super) trunks: RefCell<Vec<Rc<Trunk>>>,
     spares: RefCell<Vec<Spare>>,
     /// When the primary said last that a script keeps it busy.
-    pub(super) busy: Cell<Option<u32>>,
+    pub(super) busy: Cell<Option<(Epoch, u32)>>,
     /// For those who have not logged in.
     pub door: Door,
     refused: RefCell<Vec<(ConnectionKey, Moment)>>,
@@ -55,16 +56,20 @@ pub struct Spare {
 }
 
 impl Pool {
-    /// The trunk for sessions of this listener with this key, opened where there is none. None where there is no primary,
-    /// where it refused such a key, and where all that there may be are held up.
-    pub fn trunk(&self, lanes: &Rc<Lanes>, policy: &Arc<Policy>, key: ConnectionKey) -> Option<Rc<Trunk>> {
-        let (epoch, way) = lanes.target()?;
+    /// The trunk for sessions of this listener with this key, opened where there is none. None where the server
+    /// refused such a key, and where all that there may be are held up.
+    pub fn trunk(
+        &self,
+        lanes: &Rc<Lanes>,
+        policy: &Arc<Policy>,
+        key: ConnectionKey,
+        (epoch, way): (Epoch, &Way),
+    ) -> Option<Rc<Trunk>> {
         if self.refuses(&key) {
             return None;
         }
-        let fits = |trunk: &&Rc<Trunk>| {
-            trunk.serves(policy, &key) && trunk.epoch == epoch && matches!(trunk.stage.get(), Stage::Opening | Stage::Open)
-        };
+        let fits =
+            |trunk: &&Rc<Trunk>| trunk.serves(policy, &key, epoch) && matches!(trunk.stage.get(), Stage::Opening | Stage::Open);
         let mut trunks = self.trunks.borrow_mut();
         let of_this_kind: Vec<&Rc<Trunk>> = trunks.iter().filter(fits).collect();
         // Where one is silent it is mostly the server that is slow, to everybody: one more shows whether it is, and no more than that.
@@ -82,7 +87,7 @@ impl Pool {
             let quiet = living().filter(|trunk| trunk.is_idle(0)).max_by_key(|trunk| now.wrapping_sub(trunk.active.get()));
             quiet?.cut();
         }
-        let trunk = Trunk::open(lanes, policy, key, epoch, way);
+        let trunk = Trunk::open(lanes, policy, key, epoch, way.clone());
         trunks.push(trunk.clone());
         Some(trunk)
     }
@@ -90,7 +95,7 @@ impl Pool {
     /// Another trunk is as good as this one, and is not silent.
     pub fn has_livelier(&self, than: &Trunk) -> bool {
         let trunks = self.trunks.borrow();
-        trunks.iter().any(|other| other.serves(&than.policy, &than.key) && other.is_open() && other.is_lively())
+        trunks.iter().any(|other| other.serves(&than.policy, &than.key, than.epoch) && other.is_open() && other.is_lively())
     }
 
     /// The primary has refused connections with this key a moment ago.
@@ -150,15 +155,18 @@ impl Pool {
         None
     }
 
-    /// The epoch has passed: what its primary had said by now is passed on, and nothing more is written to it.
-    pub fn retire(&self, epoch: Epoch, left: Departure) {
-        self.spares.borrow_mut().retain(|spare| spare.epoch >= epoch);
+    /// What is not in force any more retires: what its server had said by now is passed on, and nothing more is written to it.
+    pub fn retire(&self, lanes: &Lanes) {
+        self.spares.borrow_mut().retain(|spare| lanes.still_grants(spare.epoch));
         self.distrusts.set(false);
         self.refused.borrow_mut().clear();
         self.door.forget();
-        let older: Vec<Rc<Trunk>> = self.trunks.borrow().iter().filter(|trunk| trunk.epoch < epoch).cloned().collect();
-        for trunk in older {
-            trunk.hear_out();
+        let left = |trunk: &Rc<Trunk>| Some((trunk.clone(), lanes.passed(trunk.epoch, &trunk.policy)?));
+        let passed: Vec<_> = self.trunks.borrow().iter().filter_map(left).collect();
+        for (trunk, left) in passed {
+            if is_heard_out(trunk.epoch, left) {
+                trunk.hear_out();
+            }
             trunk.retire(left);
         }
     }

@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::seat::{Place, Seat};
 use super::{Stage, Trunk, Wire};
 use crate::proxy::lanes::Lanes;
+use crate::route::Epoch;
 
 /// So many ticks without a word are silence: a tenth of a second at least.
 const SILENT_TICKS: u32 = 2;
@@ -99,9 +100,12 @@ impl Pool {
     pub fn watch(&self, lanes: &Rc<Lanes>, tick: u32) {
         let trunks: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
         trunks.iter().for_each(|trunk| trunk.notice_silence(tick));
-        let matters = |trunk: &&Rc<Trunk>| trunk.is_silent() && (trunk.keeps_others_waiting() || !self.is_busy(tick));
+        let matters =
+            |trunk: &&Rc<Trunk>| trunk.is_silent() && (trunk.keeps_others_waiting() || !self.is_busy(trunk.epoch, tick));
         for silent in trunks.iter().filter(matters) {
-            let Some(other) = self.trunk(lanes, &silent.policy, silent.key.clone()) else { continue };
+            let Some(other) = self.trunk(lanes, &silent.policy, silent.key.clone(), (silent.epoch, &silent.way)) else {
+                continue;
+            };
             if other.outlives(silent) {
                 silent.release(None);
             } else if other.is_open() && !other.silence.silent.get() && !other.silence.awaits.get() {
@@ -111,8 +115,8 @@ impl Pool {
         }
     }
 
-    fn is_busy(&self, tick: u32) -> bool {
-        self.busy.get().is_some_and(|at| tick.wrapping_sub(at) <= BUSY_TICKS)
+    fn is_busy(&self, epoch: Epoch, tick: u32) -> bool {
+        self.busy.get().is_some_and(|(of, at)| of == epoch && tick.wrapping_sub(at) <= BUSY_TICKS)
     }
 
     /// A moment ago the server has said to others that a script keeps it busy, and there is where to hear that: another trunk, or room for
@@ -120,16 +124,17 @@ impl Pool {
     pub fn tells_busy(&self, instead_of: &Trunk, tick: u32) -> bool {
         let trunks = self.trunks.borrow();
         let is_other = |other: &&Rc<Trunk>| {
-            other.serves(&instead_of.policy, &instead_of.key) && !std::ptr::eq(Rc::as_ptr(other), instead_of)
+            other.serves(&instead_of.policy, &instead_of.key, instead_of.epoch) && !std::ptr::eq(Rc::as_ptr(other), instead_of)
         };
         let mut others = trunks.iter().filter(is_other).peekable();
-        self.is_busy(tick) && (others.peek().is_none() || others.any(|other| other.is_lively()))
+        self.is_busy(instead_of.epoch, tick) && (others.peek().is_none() || others.any(|other| other.is_lively()))
     }
 
     /// The server says to others that a script keeps it busy.
-    pub(super) fn tell_busy(&self, words: &str, tick: u32) {
-        self.busy.set(Some(tick));
+    pub(super) fn tell_busy(&self, words: &str, epoch: Epoch, tick: u32) {
+        self.busy.set(Some((epoch, tick)));
         let trunks: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
-        trunks.iter().filter(|trunk| trunk.silence.silent.get()).for_each(|trunk| trunk.release(Some(words)));
+        let silent = |trunk: &&Rc<Trunk>| trunk.silence.silent.get() && trunk.epoch == epoch;
+        trunks.iter().filter(silent).for_each(|trunk| trunk.release(Some(words)));
     }
 }

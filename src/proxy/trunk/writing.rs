@@ -41,7 +41,7 @@ impl Trunk {
     /// Asked before every write. Where the fence has lapsed the lanes say when to go on.
     fn may_write(&self, now: Moment) -> bool {
         let live = matches!(self.stage.get(), Stage::Opening | Stage::Open);
-        let passage = self.lanes.link.fence.passage(self.epoch, now.as_micros());
+        let passage = self.lanes.passage(self.epoch, now);
         if passage == Passage::Lapsed {
             // What waits meanwhile is handed over only for clients that are still there when it is renewed.
             self.speakers.borrow().iter().rev().take_while(|seat| !seat.waited.replace(true)).for_each(drop);
@@ -67,7 +67,7 @@ impl Trunk {
         if wire.written < wire.out.len() {
             if !wire.has_written {
                 wire.has_written = true;
-                self.lanes.link.first_byte.wrote(now);
+                self.lanes.wrote_first(self.epoch, now);
             }
             self.active.set(self.lanes.local.tick.get());
             match stream.send_now(&wire.out[wire.written..]) {
