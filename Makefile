@@ -42,10 +42,11 @@ soak: ## what clients see across 30 planned failovers and 30 crashes, and of sha
 
 # SECONDS_EACH: how long each target runs. What it finds stays in target/fuzz/found; `make test` replays tests/fuzz/corpus.
 SECONDS_EACH ?= 60
+FUZZ_TARGETS ?= requests replies info commands proxy_header configuration paths haproxy addresses
 
 fuzz: ## hostile bytes for each parser (SECONDS_EACH=60)
 	@.ci/install fuzz
-	@cd tests/fuzz; for target in requests replies proxy_header; do found=../../target/fuzz/found/$$target; mkdir -p $$found; \
+	@cd tests/fuzz; for target in $(FUZZ_TARGETS); do found=../../target/fuzz/found/$$target; mkdir -p $$found; \
 	cargo run --quiet --release --bin $$target -- $$found corpus/$$target -max_len=512 -max_total_time=$(SECONDS_EACH); done
 
 lint: ## format, clippy, documentation, licences, advisories

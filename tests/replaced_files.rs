@@ -2,6 +2,7 @@
 
 mod harness;
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::SystemTime;
@@ -55,6 +56,28 @@ fn a_renewed_certificate_of_the_admin_side_is_shown_without_a_reload() {
     wait_until(PATIENCE, "the new one is shown", || shows(&mainstay.admin, &ca, &pair.certificate));
     wait_until(PATIENCE, "the metric follows", || days() == 365.0);
     client.must(&["PING"]);
+}
+
+#[test]
+fn a_renewed_certificate_of_a_listener_is_shown_and_open_sessions_live_on() {
+    let (authority, server) = (Authority::new("ours"), Redis::start(&[]));
+    let (pair, ca) = (authority.issue("web", &["127.0.0.1"]), authority.file());
+    let listener = format!("[listener.tls]\n{}", pair.toml());
+    for mode in ["tcp", "redis"] {
+        let mainstay = Setup::of([&server]).listener(&format!("mode = \"{mode}\"\n{listener}")).start_on(&server);
+        let mut session = secure::connect(TcpStream::connect(&mainstay.listen).expect("it listens"), &ca, None).expect("TLS");
+        ping(&mut session);
+        authority.issue("web", &["127.0.0.1"]);
+        wait_until(PATIENCE, "the new one is shown", || shows(&mainstay.listen, &ca, &pair.certificate));
+        ping(&mut session);
+    }
+}
+
+fn ping(session: &mut secure::Stream) {
+    session.write_all(b"PING\r\n").expect("it is open");
+    let mut answer = [0; 7];
+    session.read_exact(&mut answer).expect("it is open");
+    assert_eq!(&answer, b"+PONG\r\n");
 }
 
 #[test]

@@ -22,7 +22,7 @@ mod events;
 mod guard;
 mod health;
 mod limits;
-mod place;
+pub mod place;
 mod server;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use crate::route::AdminState;
 
 /// The endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// `/`
     Index,
     /// `/healthz`
@@ -37,7 +37,7 @@ pub(super) enum Place {
 
 /// Why a path names no place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub enum Lost {
     /// There is no such place.
     Nowhere,
     /// It cannot be read; the sentence says why.
@@ -46,7 +46,7 @@ pub(super) enum Lost {
 
 impl Place {
     /// Finds the place of a path as it came, percent-encoded: a backend's address may contain slashes and brackets.
-    pub(super) fn find(path: &str) -> Result<Self, Lost> {
+    pub fn find(path: &str) -> Result<Self, Lost> {
         let segments = path.strip_prefix('/').ok_or(Lost::Nowhere)?.split('/').map(decode);
         let segments = segments.collect::<Result<Vec<_>, _>>().map_err(Lost::Malformed)?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// Answers wherever the admin address is bound, and to whoever asks: it changes nothing and names no secrets.
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         match self {
             Self::Health | Self::Ready | Self::Metrics => true,
             Self::Index | Self::Status | Self::Events | Self::Reload | Self::Elect { .. } | Self::Backend { .. } => false,
@@ -77,7 +77,7 @@ impl Place {
     }
 
     /// Changes something: takes POST, everything else takes GET and HEAD.
-    pub(super) fn is_action(&self) -> bool {
+    pub fn is_action(&self) -> bool {
         match self {
             Self::Reload | Self::Elect { .. } | Self::Backend { .. } => true,
             Self::Index | Self::Health | Self::Ready | Self::Metrics | Self::Status | Self::Events => false,
@@ -86,13 +86,13 @@ impl Place {
 }
 
 /// The parameters of a query, decoded, in their order. One without `=` has an empty value. The error is a sentence, as in the others below.
-pub(super) fn query(query: Option<&str>) -> Result<Vec<(String, String)>, String> {
+pub fn query(query: Option<&str>) -> Result<Vec<(String, String)>, String> {
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(key, value)| Ok((decode(key)?, decode(value)?))).collect()
 }
 
 /// The value of a switch such as `force` or `primary`: absent is off; bare, `true` and `1` are on.
-pub(super) fn switch(parameters: &[(String, String)], name: &str) -> Result<bool, String> {
+pub fn switch(parameters: &[(String, String)], name: &str) -> Result<bool, String> {
     let Some((_, value)) = parameters.iter().find(|(key, _)| key == name) else { return Ok(false) };
     match value.as_str() {
         "" | "true" | "1" => Ok(true),

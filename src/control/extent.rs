@@ -8,7 +8,7 @@ const LINE_BYTES_MAX: usize = 1024;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Extent {
+pub struct Extent {
     /// Where the next element begins.
     at: usize,
     /// How many elements each open array still lacks.
@@ -17,7 +17,7 @@ pub(super) struct Extent {
 
 impl Extent {
     /// The length of the reply that `bytes` begin with, as soon as they hold it whole. `bytes` only grow from call to call.
-    pub(super) fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, &'static str> {
+    pub fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, &'static str> {
         loop {
             let rest = &bytes[self.at.min(bytes.len())..];
             let Some(length) = rest.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n') else {

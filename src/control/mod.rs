@@ -20,7 +20,7 @@
 mod asking;
 mod connectors;
 pub mod coordinator;
-mod extent;
+pub mod extent;
 mod handle;
 mod journal;
 mod login;

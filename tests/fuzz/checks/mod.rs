@@ -1,5 +1,11 @@
 //! What must hold for whatever bytes a peer sends. The fuzz targets, the property tests and the kept corpus all ask the same questions.
 
+pub mod addresses;
+pub mod commands;
+pub mod configuration;
+pub mod haproxy;
+pub mod info;
+pub mod paths;
 pub mod proxy_header;
 pub mod replies;
 pub mod requests;

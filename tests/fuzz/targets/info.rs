@@ -1,0 +1,8 @@
+//! `cargo run --release --bin info -- corpus/info` in tests/fuzz.
+#![no_main]
+
+#[path = "../checks/mod.rs"]
+#[allow(dead_code)]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::info::check(bytes));
