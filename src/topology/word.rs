@@ -24,6 +24,9 @@ use crate::route::{AdminState, Moment};
 
 /// A dispute lasts that long at least, were clients held for less: Sentinels agree in a second or two after a failover.
 const DISPUTE_MIN: Duration = Duration::from_secs(3);
+/// A dispute ends so long before the hold window does: those that waited all the time are to be served by its outcome, and not dropped in
+/// the same moment.
+const BEFORE_THE_END: Duration = Duration::from_millis(250);
 
 /// A word that the present primary was elected against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +144,8 @@ impl Group {
 
     /// Proof and Sentinels have disagreed for long enough.
     pub(super) fn is_window_over(&self, now: Moment) -> bool {
-        matches!(&self.seat, Seat::Vacant { since } if now >= *since + self.rules.hold_window.max(DISPUTE_MIN))
+        let lasts = self.rules.hold_window.saturating_sub(BEFORE_THE_END).max(DISPUTE_MIN);
+        matches!(&self.seat, Seat::Vacant { since } if now >= *since + lasts)
     }
 
     /// What the Sentinels say, as it was last set.

@@ -48,7 +48,7 @@ fn between_two_that_say_role_master_the_sentinels_decide_when_the_window_is_over
     let mut play = Replay::of("sentinel_crash");
     play.sentinels_name("a", 0).until("a started");
     assert_eq!(play.story(), ["0: a elected, only", "1: a lost, down"]);
-    play.until_ms(5_900);
+    play.until_ms(5_600);
     assert_eq!((play.story(), play.rule()), (vec![], "disputed"), "a is back as a master, b proves that it succeeds it");
     play.until_ms(6_500);
     assert_eq!(play.story(), ["1: a elected, sentinel"]);

@@ -65,3 +65,20 @@ fn a_promotion_by_hand_is_held_and_then_sentinel_decides() {
     stays(ms(1500), "the primary stays", || mainstay.primary() == Some(watched.family[0].address()) && mainstay.epoch() == epoch);
     assert_eq!(watched.family[0].command(&["GET", "waited"]), Reply::bulk("yes"));
 }
+
+#[test]
+fn a_failover_that_mainstay_slept_through_is_found_when_it_wakes() {
+    let watched = Watched::new(1);
+    let mainstay = watched.setup().expecting(&[CONFLICT, SENTINEL, STALLED]).start_on(&watched.family[0]);
+    wait_until_agreed(&mainstay);
+    mainstay.process.stop();
+    assert_eq!(watched.sentinels.all[0].ask(&["SENTINEL", "FAILOVER", "jobs"]), Some(Reply::ok()));
+    let port = Some(watched.family[1].port);
+    wait_until(PATIENCE, "the Sentinels agree", || watched.sentinels.primary() == port);
+    // Long enough to be noticed.
+    stays(ms(1500), "it sleeps", || watched.sentinels.primary() == port);
+    mainstay.process.cont();
+    mainstay.wait_for_primary(&watched.family[1].address());
+    wait_until_agreed(&mainstay);
+    assert_eq!(mainstay.epoch(), 1);
+}
