@@ -49,6 +49,7 @@
 //! | 3b the Sentinels | what they say together in `topology/sentinel.rs`, what follows in `topology/word.rs` |
 //! | 4 when a primary is lost | `topology/loss.rs` |
 //! | what a command does, and whether it may be asked again | `resp/command/`, asked of the server in `control/asking.rs` |
+//! | which replicas may be read | `topology/replicas.rs`, as tenures in `control/readers.rs`, obeyed in `proxy/lanes/reads.rs` |
 //! | 5 hints | seen in `resp/reply.rs`, `resp/command.rs` and `proxy/splice.rs`, answered in `control/suspicion.rs` |
 //! | a refusal withheld until control has looked | `proxy/redis_mode/doubt.rs` |
 //! | 6 every decision can be explained | `topology/history.rs`, `control/snapshot.rs`, `control/journal.rs` |
@@ -59,6 +60,7 @@
 //! | which upstreams are interchangeable | `ConnectionKey` in `conversation/`, `proxy/trunk/pool.rs` |
 //! | who may connect; PROXY headers and handshakes before a client is a session | `proxy/entrance.rs`, `proxy/reception.rs` |
 //! | users of mainstay's own, denied commands | `conversation/access/`, asked of where a request comes in |
+//! | what a name that changes makes of a group | `control/roster.rs`, asked in `control/resolve.rs`, carried out in `control/naming.rs` |
 //! | park, attach or refuse | `proxy/policy.rs`, the queue in `proxy/lanes/queue.rs` |
 //!
 //! # The law

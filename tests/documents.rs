@@ -19,8 +19,17 @@ fn the_configuration_in_the_readme_and_in_the_examples_is_valid() {
         files.map(|entry| entry.expect("readable").path()).filter(|path| path.extension().is_some_and(|end| end == "toml"));
     let examples: Vec<String> = files.map(|path| std::fs::read_to_string(path).expect("UTF-8")).collect();
     assert!(!examples.is_empty(), "there is no example");
+    // In a folder with the files that they name.
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate").pem();
+    let files = [("ca.pem", &certificate), ("clients.pem", &certificate), ("server.crt", &certificate)];
+    for (name, text) in files.into_iter().chain([("server.key", &key.serialize_pem())]) {
+        std::fs::write(folder.path().join(name), text).expect("the folder can be written");
+    }
+    let document = folder.path().join("a document").display().to_string();
     for toml in quoted.iter().chain(&examples) {
-        if let Err(faults) = config::parse(toml, "a document") {
+        if let Err(faults) = config::parse(toml, &document) {
             panic!("{faults}\n{toml}");
         }
     }
@@ -28,7 +37,7 @@ fn the_configuration_in_the_readme_and_in_the_examples_is_valid() {
 
 #[test]
 fn the_readme_lists_every_metric_and_no_other() {
-    let (readme, source) = (read("README.md"), read("src/metrics.rs"));
+    let (readme, source) = (read("README.md"), read("src/metrics.rs") + &read("src/metrics/sentinels.rs"));
     let written: Vec<&str> = source.split('"').filter(|text| text.starts_with("mainstay_")).collect();
     assert!(written.len() > 10, "src/metrics.rs names its metrics otherwise now");
     for name in &written {
