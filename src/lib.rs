@@ -49,6 +49,7 @@
 //! | 3b the Sentinels | what they say together in `topology/sentinel.rs`, what follows in `topology/word.rs` |
 //! | 4 when a primary is lost | `topology/loss.rs` |
 //! | what a command does, and whether it may be asked again | `resp/command/`, asked of the server in `control/asking.rs` |
+//! | which replicas may be read | `topology/replicas.rs`, as tenures in `control/readers.rs`, obeyed in `proxy/lanes/reads.rs` |
 //! | 5 hints | seen in `resp/reply.rs`, `resp/command.rs` and `proxy/splice.rs`, answered in `control/suspicion.rs` |
 //! | a refusal withheld until control has looked | `proxy/redis_mode/doubt.rs` |
 //! | 6 every decision can be explained | `topology/history.rs`, `control/snapshot.rs`, `control/journal.rs` |

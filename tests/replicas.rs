@@ -1,5 +1,7 @@
 //! `route = "replica"`: who reads, reads replicas that are in step with this group's primary, and no others.
 
+#[path = "replicas/clients.rs"]
+mod clients;
 #[path = "replicas/fallbacks.rs"]
 mod fallbacks;
 mod harness;

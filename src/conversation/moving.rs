@@ -150,6 +150,12 @@ impl Conversation {
             let What::Client(command) = request.what else { continue };
             any = true;
             let unknown = match command.kind {
+                // Where it only reads, no server lets it write when it is asked again, whatever has become of the one before.
+                Kind::Exec if self.reads => {
+                    in_multi = false;
+                    false
+                }
+                Kind::Script(_) if self.reads => false,
                 Kind::Exec if in_multi => std::mem::replace(&mut in_multi, false) && writes,
                 Kind::Discard => {
                     in_multi = false;
