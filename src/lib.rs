@@ -59,6 +59,7 @@
 //! | which upstreams are interchangeable | `ConnectionKey` in `conversation/`, `proxy/trunk/pool.rs` |
 //! | who may connect; PROXY headers and handshakes before a client is a session | `proxy/entrance.rs`, `proxy/reception.rs` |
 //! | users of mainstay's own, denied commands | `conversation/access/`, asked of where a request comes in |
+//! | what a name that changes makes of a group | `control/roster.rs`, asked in `control/resolve.rs`, carried out in `control/naming.rs` |
 //! | park, attach or refuse | `proxy/policy.rs`, the queue in `proxy/lanes/queue.rs` |
 //!
 //! # The law

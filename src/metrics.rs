@@ -2,10 +2,12 @@
 //!
 //! It stands at the bottom of the house because control, proxy and admin all need the same families and none may know the other.
 
+mod hold;
 mod labels;
 mod listener;
 mod sentinels;
 
+pub use hold::HoldMetrics;
 pub use labels::{ArrivalRefusal, CloseReason, HoldOutcome, PinReason, RetryReason};
 pub use listener::{ListenerMetrics, RedisModeMetrics};
 
@@ -38,8 +40,8 @@ pub struct Metrics {
     request_duration: HistogramVec,
     upstreams: IntGaugeVec,
     pinned: IntGaugeVec,
-    certificates: IntGaugeVec,
     sentinels: sentinels::Families,
+    certificates: IntGaugeVec,
     denied: IntCounterVec,
     arrivals_refused: IntCounterVec,
 }
@@ -351,22 +353,5 @@ impl BackendMetrics {
         for role in ROLES {
             let _ = self.families.backend_role.remove_label_values(&[labels[0], labels[1], role]);
         }
-    }
-}
-
-/// One group, data side.
-#[derive(Clone, Debug)]
-pub struct HoldMetrics {
-    /// `mainstay_held`
-    pub held: IntGauge,
-    ended: [IntCounter; HoldOutcome::ALL.len()],
-    /// `mainstay_upstream_connect_duration_seconds`
-    pub connect_duration: Histogram,
-}
-
-impl HoldMetrics {
-    /// `mainstay_held_total`
-    pub fn ended(&self, outcome: HoldOutcome) -> &IntCounter {
-        &self.ended[outcome as usize]
     }
 }

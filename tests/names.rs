@@ -206,6 +206,9 @@ fn the_servers_of_a_service_are_found_and_followed() {
     wait_until(PATIENCE, "the replicas are checked", || mainstay.backend(&names[2])["role"] == "slave");
     session.goes_on();
     assert_eq!((mainstay.primary(), mainstay.epoch()), (Some(names[0].clone()), 0));
+    let (asked, descriptors) = (scene.dns.asked_over_tcp(), mainstay.process.descriptors());
+    wait_until(PATIENCE, "it is asked again and again", || scene.dns.asked_over_tcp() >= asked + 6);
+    wait_until(PATIENCE, "no question leaves a socket behind", || mainstay.process.descriptors() <= descriptors);
 
     family[1].wait_in_step(&family[0]);
     family[0].kill9();

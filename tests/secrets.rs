@@ -72,7 +72,7 @@ impl Secrets {
 }
 
 /// A server that is none: what it answers to whatever comes.
-fn stranger(answer: fn(&[u8]) -> Vec<u8>) -> String {
+fn stranger(answer: Answer) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
     std::thread::spawn(move || {
@@ -95,7 +95,8 @@ fn in_one_line(said: &[u8]) -> String {
 }
 
 /// The ways in which a server repeats what it was told.
-const STRANGERS: [fn(&[u8]) -> Vec<u8>; 5] = [
+type Answer = fn(&[u8]) -> Vec<u8>;
+const STRANGERS: [Answer; 5] = [
     <[u8]>::to_vec,
     |said| format!("-ERR unknown command, with args beginning with: {}\r\n", in_one_line(said)).into_bytes(),
     |said| format!("-WRONGPASS {}\r\n", in_one_line(said)).into_bytes(),
@@ -321,7 +322,8 @@ fn a_panic_report_shows_no_secret() {
     let written = report.clone();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| *written.lock().expect("whole") = panic.to_string()));
-    let fail = || Err::<(), _>((&config, &access)).expect("a panic with all that it knows");
+    let all: Result<(), _> = Err((&config, &access));
+    let fail = || all.expect("a panic with all that it knows");
     let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fail));
     std::panic::set_hook(hook);
     assert!(shown.is_err());

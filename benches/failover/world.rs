@@ -13,6 +13,7 @@ use mainstay::config::Mode;
 use crate::HAPROXY;
 use crate::support::client::{Client, Reply};
 use crate::support::servers::{ProxySetup, REDIS_MODE, Server, Workshop, mainstay_binary};
+use crate::support::tls::Tls;
 use crate::verdict::Kept;
 use crate::writers::list;
 
@@ -46,7 +47,7 @@ impl World {
         let sentinels = if with_sentinels { 3 } else { 0 };
         let sentinels = (0..sentinels).map(|_| workshop.sentinel(backends[0], 2)).collect::<Result<_>>()?;
         let workers = std::thread::available_parallelism()?.get();
-        let setup = ProxySetup { backends: &backends, workers, max_connections: 1000 };
+        let setup = ProxySetup { backends: &backends, workers, max_connections: 1000, tls: Tls::None };
         // They answer PING only once they have found the primary.
         let start = |name: &&'static str| {
             let proxy = match *name {

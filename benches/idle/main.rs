@@ -16,6 +16,7 @@ use support::proc::{allow_open_files, private_dirty};
 use support::report::Report;
 use support::servers::{ProxySetup, REDIS_MODE, Server, Workshop, mainstay_binary};
 use support::stats::Spread;
+use support::tls::Tls;
 
 /// Compares the memory of idle sessions in mainstay and HAProxy.
 #[derive(Parser)]
@@ -83,7 +84,8 @@ fn main() -> Result<()> {
 fn run(proxy: &str, options: &Options) -> Result<Reading> {
     let workshop = Workshop::open()?;
     let redis = workshop.redis(None, &["--maxclients", &(options.many + 100).to_string()])?;
-    let setup = ProxySetup { backends: &[redis.address], workers: options.workers, max_connections: options.many + 100 };
+    let setup =
+        ProxySetup { backends: &[redis.address], workers: options.workers, max_connections: options.many + 100, tls: Tls::None };
     let proxy = match proxy {
         "HAProxy" => workshop.haproxy(&setup)?,
         REDIS_MODE => workshop.mainstay(mainstay_binary(), Mode::Redis, &setup)?,

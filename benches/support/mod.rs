@@ -9,6 +9,7 @@ pub mod proc;
 pub mod report;
 pub mod servers;
 pub mod stats;
+pub mod tls;
 
 /// `cargo bench` passes `--bench`; `cargo test --all-targets` does not, and must not run for minutes.
 pub fn was_asked_for() -> bool {

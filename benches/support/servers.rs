@@ -13,11 +13,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::client::{Client, Reply};
+use super::tls::Tls;
 
 /// A process that ends when this value is dropped, whatever state it is in.
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it speaks TLS, if it does.
+    pub tls: Option<SocketAddr>,
     child: Child,
     log: PathBuf,
 }
@@ -31,6 +34,8 @@ pub struct ProxySetup<'a> {
     pub workers: usize,
     /// Sessions that must fit.
     pub max_connections: usize,
+    /// Which side speaks TLS. Where the clients do there is a plain address as well.
+    pub tls: Tls,
 }
 
 impl Server {
@@ -94,7 +99,7 @@ impl Server {
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {program:?}: is it installed?"))?;
-        let mut server = Self { address, child, log };
+        let mut server = Self { address, tls: None, child, log };
         let deadline = Instant::now() + Duration::from_secs(15);
         while !server.answers() {
             if server.child.try_wait()?.is_some() || Instant::now() > deadline {
@@ -179,10 +184,16 @@ impl Workshop {
             sessions + 100,
             self.haproxy_socket().display(),
         );
+        let tls = (setup.tls == Tls::Clients).then(free_address).transpose()?;
+        if let Some(tls) = tls {
+            let at = text.find("    default_backend").context("it stands there")?;
+            text.insert_str(at, &format!("    bind {tls} {}\n", self.haproxy_bind()));
+        }
+        let secure = if setup.tls == Tls::Backends { self.haproxy_server() } else { String::new() };
         for (number, backend) in setup.backends.iter().enumerate() {
             let _ = writeln!(
                 text,
-                "    server redis{} {backend} maxconn {sessions} check inter 1s rise 2 fall 5 on-marked-down shutdown-sessions",
+                "    server redis{} {backend} {secure} maxconn {sessions} check inter 1s rise 2 fall 5 on-marked-down shutdown-sessions",
                 number + 1
             );
         }
@@ -190,7 +201,9 @@ impl Workshop {
         fs::write(&file, text)?;
         let mut command = Command::new("haproxy");
         command.arg("-db").arg("-f").arg(file);
-        Server::start(command, address, self.log("haproxy", address))
+        let mut server = Server::start(command, address, self.log("haproxy", address))?;
+        server.tls = tls;
+        Ok(server)
     }
 
     /// Where HAProxy tells how it sees its servers.
@@ -211,18 +224,30 @@ impl Workshop {
     fn mainstay_with(&self, binary: &Path, listener: &str, setup: &ProxySetup) -> Result<Server> {
         let (address, admin) = (free_address()?, free_address()?);
         let backends: Vec<String> = setup.backends.iter().map(|backend| format!("\"{backend}\"")).collect();
-        let text = format!(
-            "[admin]\nbind = \"{admin}\"\n[runtime]\nworkers = {}\n[[group]]\nname = \"jobs\"\nbackends = [{}]\n\
+        let table = self.mainstay_table(setup.tls);
+        let group = if setup.tls == Tls::Backends { table.as_str() } else { "" };
+        let mut text = format!(
+            "[admin]\nbind = \"{admin}\"\n[runtime]\nworkers = {}\n[[group]]\nname = \"jobs\"\nbackends = [{}]\n{group}\
              [[listener]]\nname = \"clients\"\nbind = \"{address}\"\ngroup = \"jobs\"\n{listener}\nmax_connections = {}\n",
             setup.workers,
             backends.join(", "),
             setup.max_connections
         );
+        let tls = (setup.tls == Tls::Clients).then(free_address).transpose()?;
+        if let Some(tls) = tls {
+            let _ = write!(
+                text,
+                "[[listener]]\nname = \"tls\"\nbind = \"{tls}\"\ngroup = \"jobs\"\n{listener}\nmax_connections = {}\n{table}",
+                setup.max_connections
+            );
+        }
         let file = self.folder().join(format!("mainstay-{}.toml", address.port()));
         fs::write(&file, text)?;
         let mut command = Command::new(binary);
         command.arg("run").arg("--config").arg(file);
-        Server::start(command, address, self.log("mainstay", address))
+        let mut server = Server::start(command, address, self.log("mainstay", address))?;
+        server.tls = tls;
+        Ok(server)
     }
 
     pub(super) fn log(&self, program: &str, address: SocketAddr) -> PathBuf {

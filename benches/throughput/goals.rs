@@ -47,7 +47,7 @@ fn goals(kind: Kind) -> Vec<Goal> {
     let crowd = |workload: &Workload| workload.pipeline == 1 && workload.clients == 500;
     let batches = |workload: &Workload| workload.pipeline == 16 && [50, 500].contains(&workload.clients);
     match kind {
-        Kind::Usual | Kind::Hints => Vec::new(),
+        Kind::Usual | Kind::Hints | Kind::TlsClients | Kind::TlsBackends => Vec::new(),
         Kind::Shared => vec![
             goal(PROXY_CPU, Way::Twemproxy, AtMost(0.85), usual),
             goal(REDIS_CPU, Way::Direct, AtMost(0.25), crowd),

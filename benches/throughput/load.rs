@@ -3,15 +3,15 @@
 //! It must cost little, because it shares the cores with what it measures. redis-benchmark parses every reply into an object and
 //! formats every request; here a request is a slice that many connections share, and a reply is bytes that must look as expected.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use mio::net::TcpStream;
+use anyhow::{Context, Result, bail, ensure};
 use mio::{Events, Interest, Poll, Token};
 
+use super::link::Link;
 use super::replies::{Expected, Replies};
 use crate::support::client::encode;
 
@@ -108,9 +108,12 @@ impl Workload {
     }
 }
 
+/// Where a client connects to, and by which TLS.
+pub type Address<'a> = (SocketAddr, Option<&'a std::sync::Arc<rustls::ClientConfig>>);
+
 /// One client.
 pub struct Connection {
-    stream: TcpStream,
+    link: Link,
     /// What it sends, again and again.
     batch: Rc<[u8]>,
     /// Bytes of the batch that the kernel has taken.
@@ -126,7 +129,7 @@ pub struct Connection {
 /// Runs a workload: until every client was served once, then `warm_up` unmeasured, then `window` measured (or longer, see [`TURNS`]),
 /// then until every client has its replies. `probe` is asked when the window opens and when it closes.
 pub fn run<T>(
-    address: SocketAddr,
+    address: Address<'_>,
     workload: Workload,
     warm_up: Duration,
     window: Duration,
@@ -137,6 +140,7 @@ pub fn run<T>(
     let mut scratch = vec![0; 256 * 1024];
     let expected = workload.expected();
     let mut connections = connect(address, workload, &poll)?;
+    let address = address.0;
 
     let mut opened: Option<(Instant, T)> = None;
     let mut closed: Option<(Duration, T)> = None;
@@ -192,18 +196,14 @@ pub fn run<T>(
 }
 
 /// All clients of a workload, registered for both directions; the token is the index.
-pub fn connect(address: SocketAddr, workload: Workload, poll: &Poll) -> Result<Vec<Connection>> {
+pub fn connect((address, tls): Address<'_>, workload: Workload, poll: &Poll) -> Result<Vec<Connection>> {
     let batches = workload.batches();
     let connection = |n: usize| {
-        let stream =
-            std::net::TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
+        let mut link = Link::connect(address, tls)?;
+        poll.registry().register(&mut link.socket, Token(n), Interest::READABLE | Interest::WRITABLE)?;
         let batch = Rc::clone(&batches[n % BATCHES]);
         let (replies, sent_at) = (Replies::default(), Instant::now());
-        Ok(Connection { stream, batch, written: 0, replies, answered: 0, sent_at, is_served: false })
+        Ok(Connection { link, batch, written: 0, replies, answered: 0, sent_at, is_served: false })
     };
     (0..workload.clients).map(connection).collect()
 }
@@ -216,8 +216,9 @@ impl Connection {
     }
 
     fn write(&mut self) -> Result<()> {
+        self.link.flush().context("cannot write")?;
         while self.written < self.batch.len() {
-            match self.stream.write(&self.batch[self.written..]) {
+            match self.link.write(&self.batch[self.written..]) {
                 Ok(written) => self.written += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error).context("cannot write"),
@@ -228,26 +229,18 @@ impl Connection {
 
     /// Whether the kernel has taken the whole batch.
     pub fn has_sent_all(&self) -> bool {
-        self.written == self.batch.len()
+        self.written == self.batch.len() && self.link.has_flushed()
     }
 
     /// Returns how many replies became complete.
     pub fn read(&mut self, scratch: &mut [u8], expected: &Expected) -> Result<usize> {
-        let before = self.answered;
-        loop {
-            match self.stream.read(scratch) {
-                Ok(0) => bail!("the connection was closed in the middle of a round"),
-                Ok(read) => {
-                    self.answered += self.replies.count(&scratch[..read], expected)?;
-                    // A short read has emptied the socket; what comes later is a new edge.
-                    if read < scratch.len() {
-                        break;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error).context("cannot read"),
-            }
-        }
-        Ok(self.answered - before)
+        let Self { link, replies, answered, .. } = self;
+        let before = *answered;
+        let goes_on = link.read(scratch, |bytes| {
+            *answered += replies.count(bytes, expected)?;
+            Ok(())
+        })?;
+        ensure!(goes_on, "the connection was closed in the middle of a round");
+        Ok(*answered - before)
     }
 }

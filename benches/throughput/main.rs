@@ -7,6 +7,7 @@
 mod support;
 
 mod goals;
+mod link;
 mod load;
 mod open_loop;
 mod options;
@@ -24,6 +25,7 @@ use options::{Kind, Options, Plan, Way};
 use support::report::Report;
 use support::servers::{Server, Workshop};
 use support::stats::{quantile, sorted};
+use support::tls::Tls;
 use support::{peers, proc};
 use targets::Target;
 
@@ -67,7 +69,13 @@ fn main() -> Result<()> {
 
     let workshop = Workshop::open()?;
     let clients_max = (plan.clients_max() * 2).max(10_000).to_string();
-    let redis = workshop.redis(None, &["--maxmemory-clients", "0", "--maxclients", &clients_max])?;
+    let arguments = ["--maxmemory-clients", "0", "--maxclients", &clients_max];
+    let redis = if plan.kind.tls() == Tls::None {
+        workshop.redis(None, &arguments)?
+    } else {
+        workshop.certificates()?;
+        workshop.tls_redis(&arguments)?
+    };
     let (targets, absent) = targets::start(&workshop, &redis, &plan, &options)?;
     for sentence in absent.iter().chain(&plan.left_out) {
         eprintln!("{sentence}");
@@ -96,6 +104,8 @@ fn write(plan: &Plan, targets: &[Target], absent: &[String], cells: &[Cell]) -> 
         Kind::Usual => ("throughput", "Throughput and CPU per operation"),
         Kind::Hints => ("hints", "What looking for hints costs"),
         Kind::Shared => ("shared", "Shared connections: throughput and CPU per operation"),
+        Kind::TlsClients => ("tls-clients", "Clients speak TLS, Redis does not: throughput and CPU per operation"),
+        Kind::TlsBackends => ("tls-backends", "Redis speaks TLS, clients do not: throughput and CPU per operation"),
         Kind::Latency => ("latency", "Latency at a tenth of the load that Redis can take"),
     };
     let mut report = Report::new(name, title);
@@ -121,7 +131,7 @@ fn measure(workload: Workload, targets: &[Target], redis: &Server, plan: &Plan) 
     let rate = match (plan.kind, plan.rate) {
         (Kind::Latency, Some(rate)) => Some(rate),
         (Kind::Latency, None) => Some(tenth_of_the_most(workload, redis)?),
-        (Kind::Usual | Kind::Hints | Kind::Shared, _) => None,
+        (Kind::Usual | Kind::Hints | Kind::Shared | Kind::TlsClients | Kind::TlsBackends, _) => None,
     };
     let (mut figures, mut lost) = (vec![Vec::new(); targets.len()], vec![None; targets.len()]);
     for round in 0..plan.rounds {
@@ -161,7 +171,7 @@ fn lost_target(workload: Workload, target: &Target, why: &anyhow::Error) -> Stri
 fn tenth_of_the_most(workload: Workload, redis: &Server) -> Result<f64> {
     let window = Duration::from_millis(500);
     let most = (0..3).map(|_| {
-        let measured = load::run(redis.address, workload, window / 4, window, || Ok(()))?;
+        let measured = load::run((redis.address, None), workload, window / 4, window, || Ok(()))?;
         Ok(measured.operations as f64 / measured.elapsed.as_secs_f64())
     });
     let rate = quantile(&sorted(&most.collect::<Result<Vec<f64>>>()?), 0.5).context("nothing was measured")? / 10.0;
@@ -178,7 +188,9 @@ struct Cpu {
 
 /// `rate`: for requests sent at their times, how many a second and the seed of these times.
 fn one_round(workload: Workload, rate: Option<(f64, u64)>, target: &Target, redis: &Server, window: Duration) -> Result<Figures> {
-    let address = target.proxy.as_ref().map_or(redis.address, |proxy| proxy.address);
+    let tls = target.proxy.as_ref().and_then(|proxy| proxy.tls).zip(target.client.as_ref());
+    let plain = target.proxy.as_ref().map_or(redis.address, |proxy| proxy.address);
+    let address = tls.map_or((plain, None), |(address, client)| (address, Some(client)));
     let cpu = || {
         Ok(Cpu {
             proxy: target.proxy.as_ref().map_or(Ok(Duration::ZERO), |proxy| proc::cpu_time(proxy.pid()))?,

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
 
-use crate::load::{Connection, Measured, PATIENCE, Workload, connect};
+use crate::load::{Address, Connection, Measured, PATIENCE, Workload, connect};
 use crate::schedule::Schedule;
 
 /// Token of the timer, which no connection has.
@@ -31,7 +30,7 @@ struct Sent {
 /// Sends single requests, `rate` a second over all connections in turn: `warm_up` unmeasured, then `window` measured. Returns as well how
 /// late they left, in microseconds, ascending.
 pub fn run<T>(
-    address: SocketAddr,
+    address: Address<'_>,
     workload: Workload,
     (rate, seed): (f64, u64),
     warm_up: Duration,
@@ -47,6 +46,7 @@ pub fn run<T>(
     let expected = workload.expected();
     let mut scratch = vec![0; 64 * 1024];
     let mut connections = connect(address, workload, &poll)?;
+    let address = address.0;
     meet(&mut connections, &mut poll, &mut events, &mut scratch, workload)?;
 
     let mut under_way: Vec<VecDeque<Sent>> = connections.iter().map(|_| VecDeque::new()).collect();

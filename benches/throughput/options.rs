@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 
 use crate::load::{Command, Workload};
+use crate::support::tls::Tls;
 
 /// Compares mainstay with other proxies and with no proxy at all.
 #[derive(Parser)]
@@ -21,6 +22,9 @@ pub struct Options {
     /// Instead: mainstay against itself built with the feature `no-hints`, in ten times as many rounds, a fifth as long.
     #[arg(long)]
     hints: bool,
+    /// Instead: TLS between clients and proxy, or between proxy and Redis, against HAProxy with the same certificate and cipher.
+    #[arg(long, value_enum, conflicts_with_all = ["shared", "latency", "hints"])]
+    tls: Option<Side>,
     /// Rounds of each workload.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
@@ -133,8 +137,32 @@ pub enum Kind {
     Hints,
     /// With `--shared`.
     Shared,
+    /// With `--tls clients`.
+    TlsClients,
+    /// With `--tls backends`.
+    TlsBackends,
     /// With `--latency`.
     Latency,
+}
+
+impl Kind {
+    /// Which side of the proxies speaks TLS.
+    pub fn tls(self) -> Tls {
+        match self {
+            Self::TlsClients => Tls::Clients,
+            Self::TlsBackends => Tls::Backends,
+            Self::Usual | Self::Hints | Self::Shared | Self::Latency => Tls::None,
+        }
+    }
+}
+
+/// Who speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Side {
+    /// The clients.
+    Clients,
+    /// Redis.
+    Backends,
 }
 
 /// What is to be done.
@@ -164,10 +192,12 @@ impl Plan {
             Options { hints: true, .. } => Kind::Hints,
             Options { latency: true, .. } => Kind::Latency,
             Options { shared: true, .. } => Kind::Shared,
+            Options { tls: Some(Side::Clients), .. } => Kind::TlsClients,
+            Options { tls: Some(Side::Backends), .. } => Kind::TlsBackends,
             _ => Kind::Usual,
         };
         let window_ms = options.window_ms.unwrap_or(match kind {
-            Kind::Usual | Kind::Hints => 1000,
+            Kind::Usual | Kind::Hints | Kind::TlsClients | Kind::TlsBackends => 1000,
             // Twice as many targets; still done in ten minutes.
             Kind::Shared => 800,
             // A thousandth of its few requests must still be some.
@@ -225,6 +255,7 @@ fn targets(kind: Kind, options: &Options) -> Vec<(Way, usize)> {
     let ways: &[Way] = match kind {
         Kind::Usual => &[Way::Direct, Way::HaProxy, Way::Other, Way::Tcp, Way::RedisMode],
         Kind::Hints => &[Way::NoHints, Way::Tcp],
+        Kind::TlsClients | Kind::TlsBackends => &[Way::HaProxy, Way::Other, Way::Tcp, Way::RedisMode],
         Kind::Shared => &[Way::Direct, Way::HaProxy, Way::Envoy, Way::Twemproxy, Way::Other, Way::Shared],
         Kind::Latency => &[Way::Direct, Way::HaProxy, Way::Twemproxy, Way::RedisMode, Way::Other, Way::Shared],
     };
@@ -247,7 +278,8 @@ fn targets(kind: Kind, options: &Options) -> Vec<(Way, usize)> {
 }
 
 fn workloads(kind: Kind, options: &Options) -> Vec<Workload> {
-    let sizes: &[usize] = if kind == Kind::Usual && !options.quick { &[100, 64 * 1024] } else { &[100] };
+    let large = matches!(kind, Kind::Usual | Kind::TlsClients | Kind::TlsBackends);
+    let sizes: &[usize] = if large && !options.quick { &[100, 64 * 1024] } else { &[100] };
     let clients: &[usize] = if kind == Kind::Hints { &[50] } else { &[50, 500] };
     // What is sent at its time is not sent in batches.
     let pipelines = if kind == Kind::Latency { &[1] } else { or(&options.pipelines, &[1, 16]) };

@@ -19,7 +19,9 @@ const P999: Column = ("p99.9", |figures| figures.p999);
 /// What is compared; CPU weighs most, because it depends least on what else the machine does.
 fn ratios_of(kind: Kind) -> &'static [Column] {
     match kind {
-        Kind::Usual | Kind::Hints | Kind::Shared => &[PROXY_CPU, REDIS_CPU, THROUGHPUT, P50, P99],
+        Kind::Usual | Kind::Hints | Kind::Shared | Kind::TlsClients | Kind::TlsBackends => {
+            &[PROXY_CPU, REDIS_CPU, THROUGHPUT, P50, P99]
+        }
         // The rate is given, so throughput says nothing.
         Kind::Latency => &[P50, P99, P999, PROXY_CPU, REDIS_CPU],
     }
@@ -48,7 +50,9 @@ pub fn progress(kind: Kind, targets: &[Target], cell: &Cell) -> String {
     let target = |(place, target): (usize, &Target)| {
         let median = |column: Column| cell.median(place, column.1);
         let speed = match kind {
-            Kind::Usual | Kind::Hints | Kind::Shared => format!("{:.0}/s", median(THROUGHPUT)),
+            Kind::Usual | Kind::Hints | Kind::Shared | Kind::TlsClients | Kind::TlsBackends => {
+                format!("{:.0}/s", median(THROUGHPUT))
+            }
             Kind::Latency => format!("{:.3}/{:.3} ms", median(P50), median(P99)),
         };
         format!("{} {:.2}+{:.2} µs {speed}", target.name, median(PROXY_CPU), median(REDIS_CPU))
@@ -94,7 +98,7 @@ pub fn write(report: &mut Report, kind: Kind, targets: &[Target], cells: &[Cell]
 
 fn absolute(report: &mut Report, kind: Kind, targets: &[Target], cells: &[Cell]) {
     report.say(match kind {
-        Kind::Usual | Kind::Hints | Kind::Shared => {
+        Kind::Usual | Kind::Hints | Kind::Shared | Kind::TlsClients | Kind::TlsBackends => {
             "What the ratios were made of, medians over the rounds: CPU µs per operation of the proxy + of Redis · thousand \
              operations a second · p50 / p99 in ms."
         }
@@ -110,7 +114,7 @@ fn absolute(report: &mut Report, kind: Kind, targets: &[Target], cells: &[Cell])
             let median = |column: Column| cell.median(target, column.1);
             let cpu = format!("{:.2} + {:.2}", median(PROXY_CPU), median(REDIS_CPU));
             match kind {
-                Kind::Usual | Kind::Hints | Kind::Shared => {
+                Kind::Usual | Kind::Hints | Kind::Shared | Kind::TlsClients | Kind::TlsBackends => {
                     format!("{cpu} · {:.1} · {:.2} / {:.2}", median(THROUGHPUT) / 1e3, median(P50), median(P99))
                 }
                 Kind::Latency => format!("{:.3} / {:.3} / {:.3} · {cpu}", median(P50), median(P99), median(P999)),
@@ -132,7 +136,7 @@ fn generator(report: &mut Report, kind: Kind, targets: &[Target], cells: &[Cell]
     let (cpu, share) = (medians(|figures| figures.client_cpu), medians(|figures| figures.client_cpu * figures.throughput / 1e4));
     let late = medians(|figures| figures.late_p99);
     report.say(&match kind {
-        Kind::Usual | Kind::Hints | Kind::Shared => format!(
+        Kind::Usual | Kind::Hints | Kind::Shared | Kind::TlsClients | Kind::TlsBackends => format!(
             "The load generator's own CPU: {:.1}–{:.1} µs per operation, {:.0}–{:.0} % of one core.",
             cpu.min, cpu.max, share.min, share.max
         ),

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use mainstay::config::Mode;
 
 use crate::options::{Kind, Options, Plan, Way};
 use crate::support::servers::{ProxySetup, Server, Workshop, mainstay_binary};
+use crate::support::tls::Tls;
 
 /// A place to send requests to.
 pub struct Target {
@@ -18,13 +20,18 @@ pub struct Target {
     pub name: String,
     /// `None`: straight to Redis.
     pub proxy: Option<Server>,
+    /// What clients go by where they speak TLS.
+    pub client: Option<Arc<rustls::ClientConfig>>,
 }
 
 /// Starts what the plan wants, and returns a sentence for each peer that cannot be had here.
 pub fn start(workshop: &Workshop, redis: &Server, plan: &Plan, options: &Options) -> Result<(Vec<Target>, Vec<String>)> {
     let (mut targets, mut absent): (Vec<Target>, Vec<String>) = (Vec::new(), Vec::new());
     for &(way, workers) in &plan.targets {
-        let setup = ProxySetup { backends: &[redis.address], workers, max_connections: plan.clients_max() + 1500 };
+        let tls = plan.kind.tls();
+        let backend = redis.tls.filter(|_| tls == Tls::Backends).unwrap_or(redis.address);
+        let setup = ProxySetup { backends: &[backend], workers, max_connections: plan.clients_max() + 1500, tls };
+        let client = (tls == Tls::Clients).then(|| workshop.tls_client()).transpose()?;
         let name = plan.name(way, workers);
         let mainstay = |binary: &Path, mode| workshop.mainstay(binary, mode, &setup);
         let proxy = match way {
@@ -50,7 +57,7 @@ pub fn start(workshop: &Workshop, redis: &Server, plan: &Plan, options: &Options
                 Some(if shared { workshop.shared_mainstay(other, &setup)? } else { mainstay(other, Mode::Tcp)? })
             }
         };
-        targets.push(Target { way, workers, name, proxy });
+        targets.push(Target { way, workers, name, proxy, client });
     }
     ensure!(!targets.is_empty(), "nothing to measure: {}", absent.join(" "));
     Ok((targets, absent))

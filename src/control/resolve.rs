@@ -11,6 +11,7 @@ mod system;
 mod watched;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::io;
@@ -80,9 +81,9 @@ pub enum Incident {
 pub struct Names {
     pace: watch::Sender<Pace>,
     told: Arc<Notify>,
-    hosts: HashMap<Arc<str>, Watched<IpAddr>>,
+    hosts: HashMap<Arc<str>, Watched<HostAddress>>,
     services: HashMap<Arc<str>, Watched<Target>>,
-    ask_host: Ask<IpAddr>,
+    ask_host: Ask<HostAddress>,
     ask_service: Ask<Target>,
 }
 
@@ -90,12 +91,12 @@ impl Names {
     /// None yet. Asked every `interval`, and at once when somebody says [`Names::again`], but then not more often than every
     /// `fast_interval` or [`SHORTEST`].
     pub fn new(interval: Duration, fast_interval: Duration) -> Self {
-        let ask_host: Ask<IpAddr> = Arc::new(|name| boxed(addresses_of(name)));
+        let ask_host: Ask<HostAddress> = Arc::new(|name| boxed(addresses_of(name)));
         Self::asking(interval, fast_interval, ask_host, Arc::new(|name| boxed(service::targets_of(name))))
     }
 
     /// The same with resolvers of one's own.
-    fn asking(interval: Duration, fast_interval: Duration, ask_host: Ask<IpAddr>, ask_service: Ask<Target>) -> Self {
+    fn asking(interval: Duration, fast_interval: Duration, ask_host: Ask<HostAddress>, ask_service: Ask<Target>) -> Self {
         let (pace, _) = watch::channel(pace(interval, fast_interval));
         Self { pace, told: Arc::default(), hosts: HashMap::new(), services: HashMap::new(), ask_host, ask_service }
     }
@@ -164,14 +165,14 @@ impl Names {
 
     fn host(&self, host: &str, port: u16) -> Lead {
         let address = BackendAddress::Tcp { host: host.to_owned(), port };
-        let endpoint = |ip: &IpAddr| Endpoint::Tcp(SocketAddr::new(*ip, port));
         if let Ok(ip) = host.parse::<IpAddr>() {
-            return Lead { address, host: None, names: Vec::new(), endpoints: Ok(vec![endpoint(&ip)]) };
+            let endpoints = Ok(vec![Endpoint::Tcp(SocketAddr::new(ip, port))]);
+            return Lead { address, host: None, names: Vec::new(), endpoints };
         }
         let Some((name, watched)) = self.hosts.get_key_value(host) else { return unresolved(&address, Vec::new()) };
         let answer = watched.answer();
         let endpoints = match &answer.error {
-            _ if !answer.found.is_empty() => Ok(answer.found.iter().map(endpoint).collect()),
+            _ if !answer.found.is_empty() => Ok(answer.found.iter().map(|address| address.at(port)).collect()),
             Some(why) => Err(why.clone()),
             None => Err(watched::NOT_YET.into()),
         };
@@ -205,6 +206,36 @@ impl Names {
     }
 }
 
+/// One address of a host. A link-local one is of use only with its interface, so this is more than an IP address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct HostAddress(SocketAddr);
+
+impl HostAddress {
+    fn at(self, port: u16) -> Endpoint {
+        let Self(mut address) = self;
+        address.set_port(port);
+        Endpoint::Tcp(address)
+    }
+}
+
+impl From<SocketAddr> for HostAddress {
+    fn from(mut address: SocketAddr) -> Self {
+        // An IPv4 address in the clothes of IPv6 is an IPv4 address.
+        address.set_ip(address.ip().to_canonical());
+        address.set_port(0);
+        Self(address)
+    }
+}
+
+impl fmt::Display for HostAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            SocketAddr::V6(address) if address.scope_id() != 0 => write!(f, "{}%{}", address.ip(), address.scope_id()),
+            address => address.ip().fmt(f),
+        }
+    }
+}
+
 fn pace(interval: Duration, fast_interval: Duration) -> Pace {
     Pace { interval, shortest: fast_interval.max(SHORTEST).min(interval) }
 }
@@ -235,13 +266,13 @@ fn boxed<T>(future: impl Future<Output = Result<Vec<T>, String>> + Send + 'stati
 }
 
 /// The addresses of a host, by the system's resolver.
-async fn addresses_of(host: Arc<str>) -> Result<Vec<IpAddr>, String> {
+async fn addresses_of(host: Arc<str>) -> Result<Vec<HostAddress>, String> {
     // The semaphore is never closed.
     let permit = ASKING.acquire().await.map_err(|error| error.to_string())?;
     let lookup = tokio::task::spawn_blocking(move || {
         // Held by the thread: whoever asked may be gone, and the system's resolver still hangs.
         let _permit = permit;
-        let addresses = (&*host, 0).to_socket_addrs()?.map(|address| address.ip().to_canonical());
+        let addresses = (&*host, 0).to_socket_addrs()?.map(HostAddress::from);
         io::Result::Ok(unique(addresses))
     });
     lookup.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::policy::Policy;
 use crate::metrics::ArrivalRefusal;
@@ -32,8 +32,9 @@ impl Refusals {
         let Some(more) = self.told(policy, why) else { return };
         let (listener, text) = (&*policy.listener.name, text());
         match why {
-            // Health checks and impatient clients do so.
-            ArrivalRefusal::Left | ArrivalRefusal::Time => info!(listener, "closed before it was a session: {peer} {text}{more}"),
+            // Health checks do so all the time.
+            ArrivalRefusal::Left => debug!(listener, "closed before it was a session: {peer} {text}{more}"),
+            ArrivalRefusal::Time => info!(listener, "closed before it was a session: {peer} {text}{more}"),
             ArrivalRefusal::Network | ArrivalRefusal::Header | ArrivalRefusal::Handshake | ArrivalRefusal::Crowd => {
                 warn!(listener, "refused: {peer} {text}{more}");
             }

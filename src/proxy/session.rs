@@ -62,7 +62,7 @@ pub struct Session {
     reminder: Cell<bool>,
     /// Idle, and what it could give back is given back.
     resting: Cell<bool>,
-    /// Since this tick its client has yet to log in.
+    /// Since this tick its client has yet to log in for the first time.
     outside_since: Cell<Option<u32>>,
 }
 
@@ -295,9 +295,9 @@ impl Session {
         let present = Present::new(lanes, self);
         let result = dialogue.poll(cx, &present, &mut scratch);
         let tick = lanes.local.tick.get();
-        if let Some(access) = &self.policy.access {
-            let since = self.outside_since.get().unwrap_or(tick);
-            self.outside_since.set(dialogue.is_outside(Some(access)).then_some(since));
+        if self.outside_since.get().is_some() && !dialogue.is_outside(self.policy.access.as_ref()) {
+            // Who says RESET later may take its time: pools do so.
+            self.outside_since.set(None);
         }
         if present.has_moved() {
             self.active.set(tick);
@@ -334,7 +334,10 @@ pub async fn run(lanes: Rc<Lanes>, client: Stream, session: Rc<Session>) {
     };
     let (reason, client) = match lane {
         Ok(lane) => {
-            session.active.set(lanes.local.turn_tick());
+            let tick = lanes.local.turn_tick();
+            session.active.set(tick);
+            let has_gate = session.policy.access.as_ref().is_some_and(|access| access.gate.is_some());
+            session.outside_since.set(has_gate.then_some(tick));
             *session.lane.borrow_mut() = lane;
             poll_fn(|cx| session.poll(cx, &lanes)).await
         }

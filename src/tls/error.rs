@@ -17,8 +17,10 @@ pub enum Error {
     },
     /// The name that the peer's certificate should have is none.
     NoName(String),
-    /// The peer says something, but not by TLS.
+    /// The server says this, and not by TLS.
     NotTls(String),
+    /// The client says something, and not by TLS. What it says is not repeated: it may be a password.
+    PlainClient,
     /// The peer's certificate cannot be trusted, or there is none.
     Certificate(String),
     /// The peer wants another certificate of mainstay, or any.
@@ -40,6 +42,7 @@ impl Error {
             Self::Unusable { .. }
             | Self::NoName(_)
             | Self::NotTls(_)
+            | Self::PlainClient
             | Self::Certificate(_)
             | Self::Refused(_)
             | Self::NothingInCommon(_)
@@ -145,6 +148,7 @@ impl std::fmt::Display for Error {
                 write!(f, "cannot be verified by the name \"{name}\"; set server_name to the name in its certificate")
             }
             Self::NotTls(said) => write!(f, "does not speak TLS there: it said \"{said}\""),
+            Self::PlainClient => f.write_str("does not speak TLS, which this listener wants"),
             Self::Certificate(why) | Self::Refused(why) | Self::NothingInCommon(why) | Self::Protocol(why) => f.write_str(why),
             Self::Closed => f.write_str("closed the connection in the TLS handshake"),
             Self::Broken(kind) => write!(f, "cannot be reached by TLS: {kind}"),

@@ -108,6 +108,10 @@ impl Session {
         }
     }
 
+    pub(super) fn is_server(&self) -> bool {
+        matches!(self.side, Side::Server(_))
+    }
+
     /// The peer has shown a certificate, and it was verified.
     pub(super) fn peer_is_certified(&self) -> bool {
         let shown = match &self.side {
@@ -219,7 +223,7 @@ impl Session {
     /// Plain text is told from TLS by its first byte: a record begins with a number from 20 to 24.
     fn look_at(&mut self, received: &[u8]) {
         if self.failed.is_none() && !(20..=24).contains(&received[0]) {
-            self.failed = Some(Error::not_tls(received));
+            self.failed = Some(if self.is_server() { Error::PlainClient } else { Error::not_tls(received) });
         }
     }
 

@@ -16,6 +16,9 @@ use super::{Error, sealed};
 /// Reads in one call that bring nothing for the reader (tickets, new keys), so that a peer cannot keep a thread busy with them.
 const VAIN_READS_MAX: usize = 8;
 
+/// What a client is told that does not speak TLS to a listener that does. Most likely it is Redis' protocol that it speaks.
+const PLAIN_WORD: &[u8] = b"-ERR mainstay: this port speaks TLS, and this connection does not\r\n";
+
 /// A TLS connection to a client or to a backend, its handshake done.
 pub struct Stream {
     socket: Socket,
@@ -49,8 +52,11 @@ impl Stream {
         match shaken {
             Ok(()) => Ok(stream),
             Err(error) => {
-                // The alert that says why: once, and as far as it is taken.
-                let _ = stream.push(|socket, bytes| socket.send_now(bytes));
+                // The alert that says why: once, and as far as it is taken. A client in plain is told so in plain.
+                let _ = match &error {
+                    Error::PlainClient => stream.socket.send_now(PLAIN_WORD).map_ok(|_| ()),
+                    _ => stream.push(|socket, bytes| socket.send_now(bytes)),
+                };
                 Err(error)
             }
         }

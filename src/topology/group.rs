@@ -124,11 +124,12 @@ impl Group {
         group
     }
 
-    /// Applies a changed configuration: what stays keeps its record; a primary that is removed stays until it is replaced.
+    /// Applies a changed configuration: what stays keeps its record; a primary that is removed stays until it is replaced, also while it
+    /// is lost and nobody has taken its place.
     pub fn reconfigure(&mut self, rules: Rules, names: &[Arc<str>]) {
         self.rules = rules;
-        let present = self.primary().cloned();
-        let stays = |backend: &Backend| names.contains(&backend.name) || present.as_ref() == Some(&backend.name);
+        let last = self.last.as_ref().map(|last| last.name.clone());
+        let stays = |backend: &Backend| names.contains(&backend.name) || last.as_ref() == Some(&backend.name);
         self.backends.iter().filter(|backend| !stays(backend)).for_each(|backend| self.departed.remember(backend));
         self.backends.retain(stays);
         for backend in &mut self.backends {

@@ -39,11 +39,13 @@ impl Departed {
 }
 
 impl Group {
-    /// The backend `old` is called `new` from now on. One that has that name already makes way for the primary, and for nobody else.
-    /// True when it happened.
+    /// The backend `old` is called `new` from now on. One that has that name already makes way for the primary, or where it is leaving
+    /// itself and not the primary. True when it happened.
     pub fn rename(&mut self, old: &str, new: &Arc<str>) -> bool {
         let is_primary = self.primary().is_some_and(|primary| **primary == *old);
-        if self.place(old).is_none() || *old == **new || (self.place(new).is_some() && !is_primary) {
+        let makes_way = |backend: &Backend| is_primary || (backend.leaving && self.primary() != Some(new));
+        let taken = self.place(new).is_some_and(|place| !makes_way(&self.backends[place]));
+        if self.place(old).is_none() || *old == **new || taken {
             return false;
         }
         self.backends.retain(|backend| backend.name != *new);

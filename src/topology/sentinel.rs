@@ -1,8 +1,8 @@
 //! What the Sentinels say, taken together. Each of them has a view of its own, and any one may be wrong: restarted with an old
 //! configuration, cut off with a minority, or just not told yet. So all of them are asked, and only a majority has a word:
 //!
-//! 1. *Known* is every Sentinel that a configured one is, or that one which answers tells of; the dead among them count, as they do for
-//!    Sentinel itself. A majority is more than half of the known.
+//! 1. *Known* is every Sentinel that is configured, or that more than half of those that answer told of; the dead among them count, as
+//!    they do for Sentinel itself. A majority is more than half of the known.
 //! 2. Each that answered lately has one vote: the master that it names, at the config epoch that it gives. Sentinel raises that epoch with
 //!    each failover, and the higher one wins among them (Redis' Sentinel documentation, "Configuration epochs").
 //! 3. A majority that names one backend at the highest epoch seen is the *word*.
@@ -12,7 +12,7 @@
 //!
 //! What follows from the word is decided in `election.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,6 +159,15 @@ pub enum Odd {
     Ahead,
 }
 
+/// What is told of a Sentinel.
+#[derive(Default)]
+struct Told {
+    /// So many tell of it.
+    tellers: usize,
+    /// By these ids.
+    ids: BTreeSet<Id>,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Council {
@@ -167,8 +176,8 @@ pub struct Council {
     fresh_for: Duration,
     /// The highest epoch that a majority ever had.
     highest: Option<u64>,
-    /// Somebody is ahead of the majority at this epoch, since then.
-    ahead: Option<(u64, Moment)>,
+    /// Somebody has been ahead of a majority since then.
+    apart_since: Option<Moment>,
 }
 
 /// One Sentinel's.
@@ -190,7 +199,7 @@ impl Council {
     /// Nobody has been asked. An answer counts for `fresh_for`: longer than from one question to the next.
     pub fn new(configured: &[Arc<str>], fresh_for: Duration) -> Self {
         let members = configured.iter().take(SENTINELS_MAX).map(|address| Member::new(address.clone(), true)).collect();
-        Self { members, fresh_for, highest: None, ahead: None }
+        Self { members, fresh_for, highest: None, apart_since: None }
     }
 
     /// The Sentinel that was asked at `address` answered, or did not.
@@ -223,21 +232,47 @@ impl Council {
 
     /// Those that were told of join, each process once; discovered ones that nobody tells of any more leave.
     fn meet_peers(&mut self) {
-        let told: Vec<Peer> =
-            self.members.iter().flat_map(|member| &member.said).flat_map(|(said, _)| said.peers.clone()).collect();
-        let is_told = |member: &Member| told.iter().any(|peer| *peer.place.to_string() == *member.address);
-        self.members.retain(|member| member.is_configured || is_told(member));
-        for peer in told {
-            let address: Arc<str> = peer.place.to_string().into();
-            let here = |member: &Member| member.address == address || peer.id.is_some() && member.id() == peer.id.as_ref();
-            if self.members.len() < SENTINELS_MAX && !self.members.iter().any(here) {
-                self.members.push(Member::new(address, false));
+        // Half an answer is none: the first to answer does not choose the others.
+        if !self.all_heard() {
+            return;
+        }
+        let told = self.told();
+        let voices = self.members.iter().filter(|member| member.said.is_some()).count();
+        self.members.retain(|member| member.is_configured || told.contains_key(&*member.address));
+        for (address, Told { tellers, ids }) in &told {
+            let here = |member: &Member| {
+                *member.address == **address || ids.len() == 1 && member.id().is_some_and(|id| ids.contains(id))
+            };
+            // More than half of those that answer have to know it: one that lies brings no friends.
+            if tellers * 2 > voices && self.members.len() < SENTINELS_MAX && !self.members.iter().any(here) {
+                self.members.push(Member::new(address.as_str().into(), false));
             }
         }
-        // One that was discovered before the configured name of the same process had answered.
-        let ids: Vec<Id> =
+        // One that was discovered before the configured name of the same process had answered; or that is announced at an address
+        // where mainstay cannot reach it.
+        let ids: BTreeSet<Id> =
             self.members.iter().filter(|member| member.is_configured).filter_map(|member| member.id().cloned()).collect();
-        self.members.retain(|member| member.is_configured || member.id().is_none_or(|id| !ids.contains(id)));
+        let is_double = |member: &Member| match (member.id(), told.get(&*member.address)) {
+            (Some(id), _) => ids.contains(id),
+            (None, Some(told)) => !told.ids.is_empty() && told.ids.is_subset(&ids),
+            (None, None) => false,
+        };
+        self.members.retain(|member| member.is_configured || !is_double(member));
+    }
+
+    /// Whom they tell of, by address.
+    fn told(&self) -> BTreeMap<String, Told> {
+        let mut told: BTreeMap<String, Told> = BTreeMap::new();
+        for (said, _) in self.members.iter().flat_map(|member| &member.said) {
+            let places: BTreeSet<String> = said.peers.iter().map(|peer| peer.place.to_string()).collect();
+            for place in places {
+                told.entry(place).or_default().tellers += 1;
+            }
+            for peer in &said.peers {
+                told.entry(peer.place.to_string()).or_default().ids.extend(peer.id.clone());
+            }
+        }
+        told
     }
 
     /// All of them, and what each said.
@@ -259,30 +294,15 @@ impl Council {
         told.filter(|place| seen.insert((*place).clone())).take(TOLD_MAX).cloned().collect()
     }
 
-    /// How many there are, the dead and the undiscovered included.
+    /// How many there are, each process once, the dead included.
     fn known(&self) -> usize {
-        let mut ids = BTreeSet::new();
-        let mut places = BTreeSet::new();
-        for peer in self.members.iter().flat_map(|member| &member.said).flat_map(|(said, _)| &said.peers) {
-            places.insert(peer.place.to_string());
-            ids.extend(peer.id.clone());
-        }
-        let without_id = self.members.iter().filter(|member| match member.id() {
-            Some(id) => {
-                ids.insert(id.clone());
-                false
-            }
-            None => !places.contains(&*member.address),
-        });
-        let without_id = without_id.count();
-        let nameless = self
-            .members
-            .iter()
-            .flat_map(|member| &member.said)
-            .flat_map(|(said, _)| &said.peers)
-            .filter(|peer| peer.id.is_none());
-        let nameless: BTreeSet<_> = nameless.map(|peer| &peer.place).collect();
-        ids.len() + without_id + nameless.len()
+        let told = self.told();
+        let name = |member: &Member| match (member.id(), told.get(&*member.address)) {
+            (Some(id), _) => id.as_str().to_owned(),
+            (None, Some(told)) if told.ids.len() == 1 => told.ids.iter().map(Id::as_str).collect(),
+            (None, _) => member.address.to_string(),
+        };
+        self.members.iter().map(name).collect::<BTreeSet<String>>().len()
     }
 
     /// What they say together. `find`: which backend of the group an announced place, or the process seen there, is.
@@ -293,11 +313,13 @@ impl Council {
         let known = self.known();
         let majority = known / 2 + 1;
         let fresh = |at: Moment| now.since(at) <= self.fresh_for;
+        // Two addresses of one process, or two that claim to be it, have one vote.
+        let mut voted = BTreeSet::new();
         let votes: Vec<Vote> = self
             .members
             .iter()
             .flat_map(|member| &member.said)
-            .filter(|(_, at)| fresh(*at))
+            .filter(|(said, at)| fresh(*at) && said.id.as_ref().is_none_or(|id| voted.insert(id)))
             .map(|(said, _)| {
                 let backend = find(&said.master, said.master_run_id.as_ref());
                 Vote { backend, place: said.master.clone(), epoch: said.config_epoch }
@@ -318,10 +340,12 @@ impl Council {
             let count = |named: &Vote| newest().filter(|vote| vote.agrees(named)).count();
             let Some(named) = newest().find(|named| count(named) >= majority) else { continue };
             let ahead = newest().filter(|vote| vote.epoch > epoch && !vote.agrees(named)).map(|vote| vote.epoch).max();
-            if let Some(ahead) = ahead
-                && self.is_changing(ahead, now)
-            {
-                return Word::Changing(format!("a Sentinel is ahead of the others, at config epoch {ahead}"));
+            match ahead {
+                Some(ahead) if self.is_changing(now) => {
+                    return Word::Changing(format!("a Sentinel is ahead of the others, at config epoch {ahead}"));
+                }
+                Some(_) => {}
+                None => self.apart_since = None,
             }
             let count = count(named);
             if self.highest.is_some_and(|highest| highest > epoch) && count < known {
@@ -333,16 +357,16 @@ impl Council {
         }
         // Votes enough, and none for the same: on the way from one to the other.
         let highest = epochs.last().copied().unwrap_or_default();
-        if self.is_changing(highest, now) {
+        if self.is_changing(now) {
             return Word::Changing(format!("the Sentinels do not agree yet, the newest is at config epoch {highest}"));
         }
         Word::None("the Sentinels do not agree".into())
     }
 
-    /// Somebody is ahead at this epoch, and not for long.
-    fn is_changing(&mut self, epoch: u64, now: Moment) -> bool {
-        let since = self.ahead.filter(|(ahead, _)| *ahead == epoch).map_or(now, |(_, since)| since);
-        self.ahead = Some((epoch, since));
+    /// Somebody is ahead of the others, and not for long; at whatever epoch, or one that fails over alone, again and again, would keep the
+    /// others from having a word.
+    fn is_changing(&mut self, now: Moment) -> bool {
+        let since = *self.apart_since.get_or_insert(now);
         now.since(since) < CHANGE_TAKES_MAX
     }
 

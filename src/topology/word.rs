@@ -49,6 +49,8 @@ impl Ballot<'_> {
     pub(super) fn heed_sentinels(&self, verdict: Verdict) -> Verdict {
         match self.word {
             Word::NotAsked | Word::None(_) => verdict,
+            // Rule 1 holds for whomever they name.
+            _ if !self.round_done => verdict,
             Word::Awaited => Verdict::Nobody(Empty::Unproved, "waiting for the first answer of the Sentinels".into()),
             Word::Changing(what) => match verdict {
                 Verdict::Elect(place, rule, why) if self.window_over => Verdict::Elect(place, rule, why),

@@ -178,3 +178,60 @@ fn a_process_is_one_sentinel_whether_it_is_known_by_its_name_or_by_its_address()
     assert_eq!(word(&mut council, 0), "a at 0, 3 of 3");
     assert_eq!(council.members().len(), 3);
 }
+
+#[test]
+fn one_that_lies_brings_no_friends_and_takes_nobodys_place() {
+    let mut council = council();
+    let mut lie = says("s1", "evil", 9);
+    lie.peers.extend((0..9).map(|friend| Peer { id: Id::new(&format!("f{friend}")), place: place(&format!("friend{friend}")) }));
+    council.said(&address("s1"), Ok(lie), at(0));
+    hear(&mut council, "s2", "a", 5, 0);
+    hear(&mut council, "s3", "a", 5, 0);
+    assert_eq!(council.members().len(), 3);
+    assert_eq!(word(&mut council, 0), "changing");
+    let lie = Said { id: Id::new("s2"), ..says("s1", "evil", 10) };
+    council.said(&address("s1"), Ok(lie), at(10_500));
+    hear(&mut council, "s2", "a", 5, 10_500);
+    hear(&mut council, "s3", "a", 5, 10_500);
+    assert!(!word(&mut council, 10_500).starts_with("evil"));
+}
+
+#[test]
+fn one_by_two_names_has_one_vote() {
+    let mut council = Council::new(&["s1", "alias", "s2"].map(address), FRESH);
+    let says = |me: &str, other: &str, master: &str| Said {
+        peers: vec![Peer { id: Id::new(other), place: place(other) }],
+        ..says(me, master, 5)
+    };
+    council.said(&address("s1"), Ok(says("s1", "s2", "a")), at(0));
+    council.said(&address("alias"), Ok(says("s1", "s2", "a")), at(0));
+    council.said(&address("s2"), Ok(says("s2", "s1", "b")), at(0));
+    assert_eq!(word(&mut council, 0), "changing", "one against one");
+    council.said(&address("s2"), Ok(says("s2", "s1", "a")), at(0));
+    assert_eq!(word(&mut council, 0), "a at 5, 2 of 2");
+}
+
+#[test]
+fn epochs_that_grow_without_end_silence_the_others_for_a_while_only() {
+    let mut council = council();
+    let mut last = String::new();
+    for second in 0..15 {
+        hear(&mut council, "s1", "evil", 9 + second, second * 1000);
+        hear(&mut council, "s2", "a", 5, second * 1000);
+        hear(&mut council, "s3", "a", 5, second * 1000);
+        last = word(&mut council, second * 1000);
+    }
+    assert_eq!(last, "a at 5, 2 of 3");
+}
+
+#[test]
+fn one_that_is_announced_where_it_cannot_be_reached_is_the_one_that_is_configured() {
+    let mut council = Council::new(&["name1", "name2"].map(address), FRESH);
+    for (name, me, other) in [("name1", "s1", "s2"), ("name2", "s2", "s1")] {
+        let peers = vec![Peer { id: Id::new(other), place: place(other) }];
+        council.said(&address(name), Ok(Said { peers, ..says(me, "a", 1) }), at(0));
+    }
+    let asked: Vec<&str> = council.members().iter().map(|member| &*member.address).collect();
+    assert_eq!(asked, ["name1:26379", "name2:26379"]);
+    assert_eq!(word(&mut council, 0), "a at 1, 2 of 2");
+}

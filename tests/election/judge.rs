@@ -24,6 +24,8 @@ impl World {
                 let over_claimant = || self.claimants().any(fits);
                 assert!(last.is_some_and(fits) || over_claimant(), "S4: {to} was elected by proof of what is not true");
             }
+            // Once the Sentinels have taken the traffic from somebody, or given it to somebody, that is a reason for what follows.
+            Rule::Only if self.story.iter().any(|step| step.contains("Sentinel")) => {}
             Rule::Only => {
                 for (other, other_id) in self.rest(to) {
                     let excused = fits(other_id) || last.is_some_and(|last| self.truth.is_of_the_past(other_id, last));

@@ -247,7 +247,7 @@ pub fn command(words: &[&str]) -> Vec<u8> {
 }
 
 /// The first reply in `bytes` and its length, once it is complete.
-fn parse(bytes: &[u8]) -> Option<(Reply, usize)> {
+pub(super) fn parse(bytes: &[u8]) -> Option<(Reply, usize)> {
     let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
     let line = String::from_utf8_lossy(&bytes[1..end]).into_owned();
     let after = end + 2;

@@ -32,6 +32,8 @@ pub const LOADING: &[&str] = &[r#""outcome":"loading""#];
 pub const BUSY: &[&str] = &[r#""outcome":"busy""#];
 /// A backend and mainstay do not come together by TLS.
 pub const TLS: &[&str] = &[r#""outcome":"tls_mismatch""#];
+/// A client did not come through the reception.
+pub const NOT_RECEIVED: &[&str] = &["refused: 127.0.0.1"];
 /// A backend refuses the password.
 pub const AUTH: &[&str] = &[r#""outcome":"auth_refused""#];
 /// Something else than Redis answers.

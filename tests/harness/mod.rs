@@ -32,7 +32,7 @@ pub use recorder::Recorder;
 pub use redis::Redis;
 pub use sentinel::{Sentinel, Sentinels};
 pub use setup::Setup;
-pub use tls::{Certificates, TlsRedis};
+pub use tls::{Certificates, TlsClient, TlsRedis};
 
 use std::time::{Duration, Instant};
 

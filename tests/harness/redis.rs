@@ -42,6 +42,11 @@ impl Redis {
         Self::start_server(program, "127.0.0.1", lines)
     }
 
+    /// Another program at another address.
+    pub fn start_program_at(program: &Path, host: &'static str, lines: &[&str]) -> Self {
+        Self::start_server(program, host, lines)
+    }
+
     /// On this very port; nothing where it does not start there, as when another process has the port.
     pub fn try_start_on(host: &'static str, port: u16, lines: &[&str]) -> Option<Self> {
         let program: PathBuf = std::env::var_os("MAINSTAY_TEST_REDIS").unwrap_or_else(|| "redis-server".into()).into();

@@ -1,6 +1,7 @@
 //! Real Sentinels that watch a primary.
 
 use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -8,11 +9,14 @@ use super::{Client, PATIENCE, Process, Redis, Reply, free_port, wait_until};
 
 /// One of them. Ends with the test.
 pub struct Sentinel {
-    /// Where it listens.
+    /// Where it listens: its host.
+    pub host: &'static str,
+    /// And its port.
     pub port: u16,
     /// The process; replaced by a restart.
     pub process: Process,
     password: Option<String>,
+    program: PathBuf,
     dir: TempDir,
 }
 
@@ -31,21 +35,21 @@ fn watching(primary: &Redis, quorum: usize, down_after_ms: u64) -> String {
 
 impl Sentinel {
     /// Starts one with these lines, the first ones before those that watch.
-    fn start(before: &[&str], watching: &str) -> Self {
+    fn start(host: &'static str, program: &Path, before: &[&str], watching: &str) -> Self {
         let (dir, port) = (tempfile::tempdir().expect("a folder for temporary files"), free_port());
         let before: String = before.iter().map(|line| format!("{line}\n")).collect();
         let password = before.lines().find_map(|line| line.strip_prefix("requirepass ")).map(str::to_owned);
         let plain = if before.contains("tls-port PORT") { 0 } else { port };
         let before = before.replace("PORT", &port.to_string());
-        let text = format!("port {plain}\nbind 127.0.0.1\ndaemonize no\nlogfile sentinel.log\n{before}{watching}");
+        let text = format!("port {plain}\nbind {host}\ndaemonize no\nlogfile sentinel.log\n{before}{watching}");
         fs::write(dir.path().join("sentinel.conf"), text).expect("the folder can be written");
-        let process = spawn(&dir);
-        Self { port, process, password, dir }
+        let process = spawn(program, &dir);
+        Self { host, port, process, password, program: program.to_owned(), dir }
     }
 
-    /// `127.0.0.1:port`
+    /// `host:port`
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 
     /// Asks it something over a fresh connection; `None` when it does not answer.
@@ -79,14 +83,14 @@ impl Sentinel {
         if let Some(text) = configuration {
             fs::write(self.dir.path().join("sentinel.conf"), text).expect("the folder can be written");
         }
-        self.process = spawn(&self.dir);
+        self.process = spawn(&self.program, &self.dir);
         wait_until(PATIENCE, "the Sentinel answers again", || self.ask(&["PING"]).is_some());
     }
 }
 
-fn spawn(dir: &TempDir) -> Process {
+fn spawn(program: &Path, dir: &TempDir) -> Process {
     let output = File::create(dir.path().join("output")).expect("the folder can be written");
-    let mut command = Process::command("redis-server");
+    let mut command = Process::command(program);
     command.args(["sentinel.conf", "--sentinel"]).current_dir(dir.path()).stdout(output);
     Process::spawn(&mut command)
 }
@@ -108,13 +112,16 @@ impl Sentinels {
         Self::start_with(&[], count, quorum, primary, replicas, down_after_ms)
     }
 
-    /// The same with further lines of configuration; `PORT` in them is the port of each.
+    /// The same with further lines of configuration, or another `sentinel monitor`; `PORT` in them is the port of each.
     pub fn start_with(lines: &[&str], count: usize, quorum: usize, primary: &Redis, replicas: usize, down_after_ms: u64) -> Self {
         let mut watching = watching(primary, quorum, down_after_ms);
-        if lines.contains(&"sentinel resolve-hostnames yes") {
-            watching = watching.replace("jobs 127.0.0.1", "jobs localhost");
+        let (monitor, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("sentinel monitor"));
+        if let [monitor] = monitor[..] {
+            watching = watching.lines().skip(1).fold(format!("{monitor}\n"), |text, line| text + line + "\n");
         }
-        let sentinels = Self { all: (0..count).map(|_| Sentinel::start(lines, &watching)).collect() };
+        let lines = &lines[..];
+        let start = |_| Sentinel::start("127.0.0.1", Path::new("redis-server"), lines, &watching);
+        let sentinels = Self { all: (0..count).map(start).collect() };
         // Over TLS this client cannot ask.
         if !lines.iter().any(|line| line.starts_with("tls-port")) {
             sentinels.wait_until_met(replicas);
@@ -122,9 +129,24 @@ impl Sentinels {
         sentinels
     }
 
+    /// One at each of these addresses, by these programs.
+    pub fn start_at(
+        places: &[(&'static str, &Path)],
+        quorum: usize,
+        primary: &Redis,
+        replicas: usize,
+        down_after_ms: u64,
+    ) -> Self {
+        let watching = watching(primary, quorum, down_after_ms);
+        let start = |(host, program): &(&'static str, &Path)| Sentinel::start(host, program, &[], &watching);
+        let sentinels = Self { all: places.iter().map(start).collect() };
+        sentinels.wait_until_met(replicas);
+        sentinels
+    }
+
     /// One more that watches `primary`.
     pub fn join(&mut self, quorum: usize, primary: &Redis, replicas: usize, down_after_ms: u64) {
-        self.all.push(Sentinel::start(&[], &watching(primary, quorum, down_after_ms)));
+        self.all.push(Sentinel::start("127.0.0.1", Path::new("redis-server"), &[], &watching(primary, quorum, down_after_ms)));
         self.wait_until_met(replicas);
     }
 

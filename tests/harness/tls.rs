@@ -5,8 +5,11 @@ use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
-use super::{Client, PATIENCE, Redis, free_port, wait_until};
+use super::client::{command, parse};
+use super::{PATIENCE, Redis, Reply, free_port};
 
 /// A folder of certificates and keys, made anew for each test. Each file is `NAME.crt` with `NAME.key` beside it.
 ///
@@ -145,5 +148,79 @@ impl TlsRedis {
     /// Where it speaks TLS, as it stands in a configuration.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+}
+
+/// A client that speaks TLS to a server which shows `server`.
+pub struct TlsClient {
+    runtime: tokio::runtime::Runtime,
+    stream: mainstay::tls::Stream,
+    unread: Vec<u8>,
+}
+
+impl TlsClient {
+    /// Connects; fails the test where that does not succeed.
+    #[track_caller]
+    pub fn connect(address: &str, certificates: &Certificates) -> Self {
+        Self::try_connect(address, certificates).unwrap_or_else(|error| panic!("{address}: {error}"))
+    }
+
+    /// Connects.
+    pub fn try_connect(address: &str, certificates: &Certificates) -> Result<Self, mainstay::tls::Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpStream::connect(address).await.expect("it listens");
+            certificates.connector().connect(socket).await
+        })?;
+        Ok(Self { runtime, stream, unread: Vec::new() })
+    }
+
+    /// Sends bytes as they are.
+    #[track_caller]
+    pub fn send(&mut self, bytes: &[u8]) {
+        let Self { runtime, stream, .. } = self;
+        runtime.block_on(async { timeout(PATIENCE, stream.write_all(bytes)).await }).expect("in time").expect("it is taken");
+    }
+
+    /// Waits for one reply.
+    #[track_caller]
+    pub fn reply(&mut self) -> Reply {
+        loop {
+            // Scanning a large reply anew with every part of it would take long.
+            let ends = self.unread.ends_with(b"\r\n") || self.unread.len() < 64 * 1024;
+            if let Some((reply, length)) = ends.then(|| parse(&self.unread)).flatten() {
+                self.unread.drain(..length);
+                return reply;
+            }
+            let mut chunk = vec![0; 256 * 1024];
+            let Self { runtime, stream, .. } = self;
+            let read = runtime.block_on(async { timeout(PATIENCE, stream.read(&mut chunk)).await });
+            let read = read.expect("in time").expect("the connection stands");
+            assert!(read > 0, "the connection ended before the reply did");
+            self.unread.extend_from_slice(&chunk[..read]);
+        }
+    }
+
+    /// Asks something; fails the test where an error answers.
+    #[track_caller]
+    pub fn must(&mut self, words: &[&str]) -> Reply {
+        self.send(&command(words));
+        let reply = self.reply();
+        assert!(!reply.is_error(), "{words:?} was answered {reply:?}");
+        reply
+    }
+
+    /// Says that nothing follows.
+    pub fn finish_writing(&mut self) {
+        let _guard = self.runtime.enter();
+        self.stream.shut_down_writing();
+    }
+
+    /// Everything until the end, which must be said.
+    pub fn rest(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut all = std::mem::take(&mut self.unread);
+        let Self { runtime, stream, .. } = self;
+        runtime.block_on(async { timeout(PATIENCE, stream.read_to_end(&mut all)).await }).expect("in time")?;
+        Ok(all)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -117,7 +117,7 @@ fn serve_udp(socket: &UdpSocket, zone: &Mutex<Zone>, over: &AtomicBool) {
         let Ok((length, peer)) = socket.recv_from(&mut buffer) else { continue };
         let Some(answer) = answer(&buffer[..length], zone, false) else { continue };
         let answer = if answer.len() > DATAGRAM_BYTES_MAX { cut_short(&buffer[..length]) } else { answer };
-        let _: Result<usize, std::io::Error> = socket.send_to(&answer, SocketAddr::from(peer));
+        let _ = socket.send_to(&answer, peer);
     }
 }
 

@@ -27,11 +27,12 @@ fn backends_may_be_left_out_and_come_and_go_while_it_runs() {
     let newcomer = Redis::replica_of(&watched.family[0], &[]);
     watched.family.push(newcomer);
     wait_until(PATIENCE, "the new replica is a backend", || backends(&mainstay) == addresses(&watched.family));
+    let known = |sentinel: &Sentinel| sentinel.ask(&["SENTINEL", "REPLICAS", "jobs"]).map_or(0, |reply| reply.items().len());
+    wait_until(PATIENCE, "all of them tell of it", || watched.sentinels.all.iter().all(|sentinel| known(sentinel) == 2));
     // A dead one is told of until the Sentinels are told to forget it.
     let mut gone = watched.family.pop().expect("three");
     gone.kill9();
-    let known = || watched.sentinels.all[0].ask(&["SENTINEL", "REPLICAS", "jobs"]).map_or(0, |reply| reply.items().len());
-    assert_eq!(known(), 2);
+    assert_eq!(backends(&mainstay).len(), 3);
     for sentinel in &watched.sentinels.all {
         assert_eq!(sentinel.ask(&["SENTINEL", "RESET", "jobs"]), Some(Reply::Int(1)));
     }
@@ -63,7 +64,8 @@ fn by_name() -> Watched {
     let primary = Redis::start(&["replica-announce-ip localhost"]);
     let replica = Redis::replica_of(&primary, &["replica-announce-ip localhost"]);
     let family = vec![primary, replica];
-    let lines = ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"];
+    let monitor = format!("sentinel monitor jobs localhost {} 2", family[0].port);
+    let lines = ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes", &monitor];
     let sentinels = Sentinels::start_with(&lines, 3, 2, &family[0], 1, DOWN_AFTER_MS);
     Watched { family, sentinels }
 }

@@ -134,3 +134,34 @@ fn an_epoch_that_grows_with_each_answer_does_not_keep_a_group_from_its_successor
     family[0].failover_to(&family[1]);
     mainstay.wait_for_primary(&family[1].address());
 }
+
+#[test]
+fn one_that_comes_and_goes_fills_no_log() {
+    let family = Redis::family(1);
+    let liars = three(&family[0], 5);
+    let setup = Setup::of(&family).check("interval = \"100ms\"").sentinel(&section(&liars));
+    let mainstay = setup.expecting(&[SENTINEL]).start_on(&family[0]);
+    wait_until_agreed(&mainstay);
+    let mut turns = 0;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < ms(7000) {
+        let refuses = turns % 2 == 0;
+        liars[2].change(|story| {
+            story.raw.clear();
+            if refuses {
+                story.raw.insert("MASTER", (b"-ERR not now\r\n".to_vec(), false));
+            }
+        });
+        let expected = if refuses { "silent" } else { "answering" };
+        wait_until(PATIENCE, "it is heard", || {
+            let sentinels = mainstay.group()["sentinels"].clone();
+            sentinels
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| one["address"] == *liars[2].address() && one["state"] == expected))
+        });
+        turns += 1;
+    }
+    let lines = mainstay.log.text().lines().filter(|line| line.contains(&liars[2].address())).count();
+    assert!(turns > 8, "{turns} turns");
+    assert!((1..=3).contains(&lines), "{lines} lines for {turns} turns");
+}

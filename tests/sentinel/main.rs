@@ -8,6 +8,8 @@ mod discovery;
 mod failover;
 mod liar;
 mod lies;
+mod partition;
+mod secured;
 mod speed;
 
 use harness::*;

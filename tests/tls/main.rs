@@ -4,5 +4,6 @@
 mod harness;
 
 mod backends;
+mod clients;
 mod failover;
 mod peers;

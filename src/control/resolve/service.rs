@@ -93,6 +93,8 @@ async fn ask_server(system: &System, server: std::net::SocketAddr, name: &Name<V
             targets.push(Target { host: host.into(), port: record.data().port() });
         }
     }
+    // A server's order is a matter of chance, and of two targets that are one server the first gives it its name.
+    targets.sort();
     Ok(targets)
 }
 

@@ -8,15 +8,15 @@ use super::*;
 const LONG: Duration = Duration::from_secs(3600);
 const SOON: Duration = Duration::from_secs(20);
 
-fn ip(number: usize) -> IpAddr {
-    IpAddr::from([10, 0, (number / 256) as u8, (number % 256) as u8])
+fn ip(number: usize) -> HostAddress {
+    SocketAddr::from(([10, 0, (number / 256) as u8, (number % 256) as u8], 0)).into()
 }
 
 fn redis(port: u16) -> BackendAddress {
     BackendAddress::Tcp { host: "redis".into(), port }
 }
 
-type Says = Option<Result<Vec<IpAddr>, String>>;
+type Says = Option<Result<Vec<HostAddress>, String>>;
 
 /// A resolver that answers what is put into it: addresses, an error, or nothing at all.
 #[derive(Clone, Default)]
@@ -35,7 +35,7 @@ impl Oracle {
         self.asked.load(Ordering::SeqCst)
     }
 
-    async fn answer(self) -> Result<Vec<IpAddr>, String> {
+    async fn answer(self) -> Result<Vec<HostAddress>, String> {
         assert_eq!(self.running.fetch_add(1, Ordering::SeqCst), 0, "two questions at a time");
         self.asked.fetch_add(1, Ordering::SeqCst);
         let answer = loop {
@@ -50,7 +50,7 @@ impl Oracle {
 
     fn names(&self) -> Names {
         let oracle = self.clone();
-        let ask_host: Ask<IpAddr> = Arc::new(move |_| boxed(oracle.clone().answer()));
+        let ask_host: Ask<HostAddress> = Arc::new(move |_| boxed(oracle.clone().answer()));
         Names::asking(LONG, Duration::from_millis(50), ask_host, Arc::new(|_| boxed(async { Ok(Vec::new()) })))
     }
 }
@@ -75,7 +75,7 @@ fn found(names: &Names) -> Result<Vec<Endpoint>, Arc<str>> {
 }
 
 fn ends(ips: &[usize]) -> Vec<Endpoint> {
-    ips.iter().map(|number| Endpoint::Tcp(SocketAddr::new(ip(*number), 1))).collect()
+    ips.iter().map(|number| ip(*number).at(1)).collect()
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn twenty_backends_on_one_host_ask_once_and_each_has_its_port() {
     let all: Vec<BackendAddress> = (1..=20).map(redis).collect();
     wait_until(&mut names, &all, |names| found(names).is_ok()).await;
     let lead = names.leads(&redis(7)).remove(0);
-    assert_eq!(lead.endpoints, Ok(vec![Endpoint::Tcp(SocketAddr::new(ip(1), 7))]));
+    assert_eq!(lead.endpoints, Ok(vec![ip(1).at(7)]));
     assert_eq!((lead.host.as_deref(), oracle.asked()), (Some("redis"), 1));
 }
 
@@ -134,7 +134,7 @@ async fn however_many_checks_fail_a_name_is_asked_four_times_a_second_at_most() 
 #[tokio::test]
 async fn an_answer_with_too_many_addresses_is_cut_and_its_order_exchanges_nobody() {
     let oracle = Oracle::default();
-    let many: Vec<IpAddr> = (0..BACKENDS_MAX + 44).map(ip).collect();
+    let many: Vec<HostAddress> = (0..BACKENDS_MAX + 44).map(ip).collect();
     oracle.set(Some(Ok(many[100..].to_vec())));
     let mut names = oracle.names();
     wait_until(&mut names, &[redis(1)], |names| found(names).is_ok()).await;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::config;
 use crate::control::connectors::Security;
 use crate::control::login::log_in;
+use crate::control::mismatch;
 use crate::control::resolve::Names;
 use crate::control::wire::{Fault, Wire};
 use crate::route::{Endpoint, Way};
@@ -55,14 +56,17 @@ impl Link {
         let share = patience / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
         let mut fault = None;
         for endpoint in endpoints {
-            let connected = timeout(share, Wire::connect(Way { endpoint, tls: tls.clone() })).await;
+            let connecting = async {
+                tokio::select! {
+                    connected = Wire::connect(Way { endpoint: endpoint.clone(), tls: tls.clone() }) => connected,
+                    fault = mismatch::turns_out_plain(&endpoint, share / 2), if tls.is_some() => Err(fault),
+                }
+            };
+            let connected = timeout(share, connecting).await;
             match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
-                    let refused = log_in(&mut wire, manner.sentinel.credentials.as_ref()).await;
-                    return match refused.map_err(|fault| explain(fault, patience))? {
-                        None => Ok(wire),
-                        Some(refusal) => Err(explain(Fault::Backend(refusal), patience)),
-                    };
+                    let greeted = greet(&mut wire, manner).await;
+                    return greeted.map(|()| wire).map_err(|fault| explain(fault, patience));
                 }
                 Err(other) => fault = Some(other.or_rather(fault)),
             }
@@ -91,6 +95,22 @@ impl Link {
                 return Err(why.map_or_else(String::new, |why| why.to_string()));
             }
         }
+    }
+}
+
+/// Says who mainstay is, to something that answers at all.
+async fn greet(wire: &mut Wire, manner: &Manner) -> Result<(), Fault> {
+    match wire.ask(&["PING"]).await {
+        // A TLS server ends a connection in plain without a word.
+        Err(Fault::Closed) if wire.way.tls.is_none() && mismatch::does_tls(&wire.way.endpoint).await => {
+            return Err(Fault::Backend(mismatch::speaks_tls()));
+        }
+        // What it says does not matter: without a password it may be an error.
+        answered => answered.map(drop)?,
+    }
+    match log_in(wire, manner.sentinel.credentials.as_ref()).await? {
+        None => Ok(()),
+        Some(refusal) => Err(Fault::Backend(refusal)),
     }
 }
 

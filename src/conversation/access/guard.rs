@@ -24,12 +24,15 @@ impl Conversation {
         for (index, (request, bytes)) in self.queue.spans().enumerate() {
             let What::Client(command) = request.what else { continue };
             is_open &= !matches!(command.kind, Kind::Exec | Kind::Discard | Kind::Reset);
-            if request.stage == Stage::Waiting && turn.commands.is_write(bytes) {
-                writes.push((index, is_open));
-            }
+            let reply = match command.kind {
+                _ if request.stage != Stage::Waiting => None,
+                Kind::Opaque => Some(unchecked()),
+                _ => turn.commands.is_write(bytes).then(|| READ_ONLY.to_vec()),
+            };
+            writes.extend(reply.map(|reply| (index, is_open, reply)));
         }
-        for (index, in_transaction) in writes {
-            self.settle(index, READ_ONLY.to_vec());
+        for (index, in_transaction, reply) in writes {
+            self.settle(index, reply);
             self.transaction.iter_mut().for_each(|transaction| transaction.dirty |= in_transaction);
         }
         self.emit(turn);

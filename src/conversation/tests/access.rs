@@ -1,5 +1,7 @@
 //! Users of mainstay's own, denied commands, and writes where there must be none.
 
+mod chances;
+
 use super::*;
 use ring::digest::{SHA256, digest};
 
@@ -28,6 +30,7 @@ fn denying(denied: &[&str]) -> Talk {
 }
 
 const WRONG: &str = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+const UNCHECKED: &str = "-NOPERM mainstay: what follows this command could not be checked, as everything is on this listener\r\n";
 const NO_AUTH: &str = "-NOAUTH Authentication required.\r\n";
 
 fn hears_after(talk: &mut Talk, commands: &str) -> String {
@@ -377,7 +380,7 @@ fn what_waits_for_a_replica_does_not_write_on_a_primary_in_its_place() {
     talk.say("MULTI; EVAL x 0");
     talk.sends();
     talk.answers("+OK\r\n+QUEUED\r\n");
-    talk.say("GET a; EXEC; SET b 1; MULTI; SET c 1; EXEC; GET d");
+    talk.say("GET a; EXEC; SET b 1; MULTI; SET c 1; EXEC; GET d; MONITOR");
     talk.hears();
     assert_eq!(talk.withdraw(Departure::Gone), Ok(Withdrawn::Drop));
     talk.turn(|conversation, turn| conversation.forbid_writes(true, turn));
@@ -385,5 +388,5 @@ fn what_waits_for_a_replica_does_not_write_on_a_primary_in_its_place() {
     assert_eq!(talk.sends(), "GET d");
     talk.answers("$1\r\nd\r\n");
     let abort = "-EXECABORT Transaction discarded because of previous errors.\r\n";
-    assert_eq!(talk.hears(), format!("+QUEUED\r\n{abort}{READONLY}+OK\r\n{READONLY}{abort}$1\r\nd\r\n"));
+    assert_eq!(talk.hears(), format!("+QUEUED\r\n{abort}{READONLY}+OK\r\n{READONLY}{abort}$1\r\nd\r\n{UNCHECKED}"));
 }

@@ -117,9 +117,13 @@ async fn plain_text_is_told_from_tls_on_both_sides() {
     let error = connector.connect(client).await.expect_err("that is not TLS");
     assert_eq!(error, Error::NotTls(r"-ERR unknown command\r\n".into()));
     let (mut client, server) = sockets().await;
-    client.write_all(b"PING\r\n").await.expect("there is room");
+    client.write_all(b"AUTH hunter2\r\n").await.expect("there is room");
     let error = acceptor.accept(server).await.expect_err("that is not TLS");
-    assert_eq!(error, Error::NotTls(r"PING\r\n".into()));
+    assert_eq!(error, Error::PlainClient);
+    assert!(!error.to_string().contains("hunter2"));
+    let mut told = String::new();
+    client.read_to_string(&mut told).await.expect("it is told so");
+    assert_eq!(told, "-ERR mainstay: this port speaks TLS, and this connection does not\r\n");
 }
 
 #[tokio::test]
