@@ -25,7 +25,7 @@ fn the_configuration_in_the_readme_is_valid() {
 
 #[test]
 fn the_readme_lists_every_metric_and_no_other() {
-    let (readme, source) = (read("README.md"), read("src/metrics.rs") + &read("src/metrics/sentinels.rs"));
+    let (readme, source) = (read("README.md"), read("src/metrics.rs"));
     let written: Vec<&str> = source.split('"').filter(|text| text.starts_with("mainstay_")).collect();
     assert!(written.len() > 10, "src/metrics.rs names its metrics otherwise now");
     for name in &written {

@@ -23,6 +23,7 @@ const EXAMPLES: &[Example] = &[
     Example { file: "tls-clients.toml", play: Stage::tls_clients },
     Example { file: "tls-stunnel.toml", play: Stage::tls_stunnel },
     Example { file: "sentinel.toml", play: Stage::sentinel },
+    Example { file: "kubernetes.toml", play: Stage::kubernetes },
 ];
 
 fn folder() -> &'static Path {
@@ -155,12 +156,20 @@ impl Stage {
 
     fn tls_stunnel(&mut self) {
         let certificates = Certificates::new();
-        let (first, _second) = self.tls_servers(&certificates);
+        let (first, second) = self.tls_servers(&certificates);
         // The servers of this example ask for no certificate.
-        for server in [&first, &_second] {
+        for server in [&first, &second] {
             assert_eq!(server.redis.command(&["CONFIG", "SET", "tls-auth-clients", "no"]), Reply::ok());
         }
         let _process = self.start(&[], &first.address());
+        serves(self.client());
+    }
+
+    /// What one name with several addresses does is shown in `tests/names.rs`.
+    fn kubernetes(&mut self) {
+        let server = Redis::start(&[]);
+        self.replace("\"redis.default.svc.cluster.local.:6379\"", &format!("\"{}\"", server.address()));
+        let _process = self.start(&[], &server.address());
         serves(self.client());
     }
 

@@ -10,6 +10,8 @@ pub struct Setup {
     pub backends: Vec<String>,
     /// The address of the listener `sidekiq`; a free port unless set.
     pub bind: Option<String>,
+    /// Lines of `[log]`.
+    pub log: String,
     /// Lines of `[admin]`.
     pub admin: String,
     /// How the tests themselves are let in there.
@@ -47,6 +49,7 @@ impl Setup {
         Self {
             backends: backends.into_iter().map(Into::into).collect(),
             bind: None,
+            log: String::new(),
             admin: String::new(),
             way_in: WayIn::default(),
             runtime: String::new(),
@@ -65,6 +68,12 @@ impl Setup {
     /// Where the listener listens.
     pub fn bind(mut self, bind: impl Into<String>) -> Self {
         self.bind = Some(bind.into());
+        self
+    }
+
+    /// Lines of `[log]`.
+    pub fn log(mut self, lines: &str) -> Self {
+        self.log = lines.into();
         self
     }
 
@@ -151,12 +160,12 @@ impl Setup {
     /// The configuration file.
     pub fn toml(&self, admin: &str, bind: &str) -> String {
         let backends: Vec<String> = self.backends.iter().map(|backend| format!("{backend:?}")).collect();
-        let Self { admin: lines, runtime, group, check, hold, listener, more, .. } = self;
+        let Self { log, admin: lines, runtime, group, check, hold, listener, more, .. } = self;
         let sentinel = if self.sentinel.is_empty() { String::new() } else { format!("[group.sentinel]\n{}\n", self.sentinel) };
         // Left out where the Sentinels know them.
         let backends = if backends.is_empty() { String::new() } else { format!("backends = [{}]", backends.join(", ")) };
         format!(
-            "[log]\nformat = \"json\"\n\n[admin]\nbind = \"{admin}\"\n{lines}\n\n[runtime]\n{runtime}\n\n\
+            "[log]\nformat = \"json\"\n{log}\n\n[admin]\nbind = \"{admin}\"\n{lines}\n\n[runtime]\n{runtime}\n\n\
              [[group]]\nname = \"jobs\"\n{backends}\n{group}\n[group.check]\n{check}\n[group.hold]\n{hold}\n\n{sentinel}\
              [[listener]]\nname = \"sidekiq\"\nbind = \"{bind}\"\ngroup = \"jobs\"\n{listener}\n{more}\n"
         )

@@ -1,6 +1,7 @@
 //! `mainstay import haproxy`: any text gives a plan, and the plan is valid configuration wherever its words are.
 
 #[path = "../../../src/cli/import/haproxy.rs"]
+#[allow(clippy::module_inception)]
 mod haproxy;
 #[path = "../../../src/cli/import/meaning.rs"]
 mod meaning;
