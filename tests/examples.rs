@@ -24,6 +24,7 @@ const EXAMPLES: &[Example] = &[
     Example { file: "tls-stunnel.toml", play: Stage::tls_stunnel },
     Example { file: "sentinel.toml", play: Stage::sentinel },
     Example { file: "kubernetes.toml", play: Stage::kubernetes },
+    Example { file: "replica-reads.toml", play: Stage::replica_reads },
 ];
 
 fn folder() -> &'static Path {
@@ -107,6 +108,22 @@ impl Stage {
         }
         let _process = self.start(environment, &family[0].address());
         serves(self.client());
+    }
+
+    fn replica_reads(&mut self) {
+        let family = Redis::family(2);
+        for (index, server) in family.iter().enumerate() {
+            self.replace(&format!("\"redis{}:6379\"", index + 1), &format!("\"{}\"", server.address()));
+        }
+        let writes = format!("127.0.0.1:{}", free_port());
+        self.replace("\"127.0.0.1:6400\"", &format!("\"{writes}\""));
+        let _process = self.start(&[], &family[0].address());
+        Client::connect(&writes).must(&["SET", "greeting", "hello"]);
+        let mut reader = self.client();
+        wait_until(PATIENCE, "what was written is read", || {
+            reader.ask(&["GET", "greeting"]).is_ok_and(|reply| reply.text() == "hello")
+        });
+        assert!(reader.ask(&["SET", "greeting", "bye"]).expect("a reply").text().starts_with("READONLY"));
     }
 
     fn access(&mut self) {

@@ -91,7 +91,7 @@ impl Ballot<'_> {
     /// The named one can be elected.
     fn serve(&self, place: usize, named: &Named, verdict: Verdict) -> Verdict {
         match verdict {
-            Verdict::Elect(elected, ..) if elected == place => verdict,
+            Verdict::Elect(elected, ..) if elected == place || self.same_process(elected, place) => verdict,
             Verdict::Elect(elected, Rule::Proof, _) if !self.window_over => Verdict::Nobody(
                 Empty::Disputed,
                 format!("{} provably succeeds the last primary, but {named}", self.describe(elected)),
@@ -158,10 +158,17 @@ impl Group {
         match &self.word {
             Word::Changing(_) => true,
             Word::Names(named) => {
-                self.primary().is_some_and(|present| named.backend.as_ref() != Some(present)) && !self.is_defied(named)
+                self.primary().is_some_and(|present| !self.is_about(named, present)) && !self.is_defied(named)
             }
             Word::NotAsked | Word::Awaited | Word::None(_) => false,
         }
+    }
+
+    /// They name this one, by this name or by another one of the same process.
+    fn is_about(&self, named: &Named, name: &str) -> bool {
+        let Some(backend) = named.backend.as_deref() else { return false };
+        let places = self.place(backend).zip(self.place(name));
+        backend == name || places.is_some_and(|(one, other)| self.ballot().same_process(one, other))
     }
 
     fn is_defied(&self, named: &Named) -> bool {
@@ -171,7 +178,7 @@ impl Group {
     /// Is the present primary lost by what the Sentinels say?
     pub(super) fn judge_by_word(&self, by: &Arc<str>) -> Option<(Cause, String)> {
         let Word::Names(named) = &self.word else { return None };
-        if named.backend.as_ref() == Some(by) {
+        if self.is_about(named, by) {
             return None;
         }
         let ballot = self.ballot();
@@ -198,7 +205,7 @@ impl Group {
     /// decided against.
     pub(super) fn note_word(&mut self, to: &str, rule: Rule) {
         self.defied = match &self.word {
-            Word::Names(named) if named.backend.as_deref() != Some(to) => {
+            Word::Names(named) if !self.is_about(named, to) => {
                 let by_operator = rule == Rule::Operator;
                 Some(Defied { place: named.place.clone(), config_epoch: named.config_epoch, by_operator })
             }

@@ -68,10 +68,20 @@ impl Denied {
         let is = |entry: &&Entry| {
             let same = |known: &str, asked: &[u8]| known.as_bytes().eq_ignore_ascii_case(asked);
             same(&entry.name, name)
-                && entry.sub.as_ref().is_none_or(|known| sub().is_some_and(|sub| same(known, up_to_nul(&sub))))
+                && entry.sub.as_ref().is_none_or(|known| match sub() {
+                    Some(sub) => same(known, up_to_nul(&sub)),
+                    // One that has not come in whole by now is longer than any; before a NUL it may begin as this one.
+                    None => has_more_than_a_name(bytes),
+                })
         };
         self.entries.iter().find(is).map(Entry::to_string)
     }
+}
+
+/// An array of more than one argument is announced, whether they have come in or not.
+fn has_more_than_a_name(bytes: &[u8]) -> bool {
+    let count = bytes.strip_prefix(b"*").and_then(|rest| rest.split(|byte| *byte == b'\r').next());
+    count.is_some_and(|count| count != b"1")
 }
 
 /// A server finds a subcommand by a hash of all its bytes, but compares only those before a NUL: now and then it takes `SET\0...` for `SET`.
@@ -100,6 +110,8 @@ mod tests {
             (b"config set a b\r\n", Some("config|set")),
             (b"config get a\r\n", None),
             (b"config\r\n", None),
+            (b"*1\r\n$6\r\nconfig\r\n", None),
+            (b"*3\r\n$6\r\nconfig\r\n$70000\r\nset\0aaa", Some("config|set")),
             (b"debug\r\n", Some("debug")),
             (b"debug sleep 0\r\n", Some("debug")),
             (b"flushdb\r\n", None),
