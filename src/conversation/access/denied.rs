@@ -32,6 +32,9 @@ impl fmt::Debug for Denied {
     }
 }
 
+/// One command by two names.
+const SAME: [(&str, &str); 2] = [("replicaof", "slaveof"), ("getrange", "substr")];
+
 /// The names of a server are at most half as long.
 const LONG: usize = 63;
 
@@ -49,7 +52,14 @@ impl Denied {
                 None => Entry { name: name.into(), sub: None },
             }
         };
-        let entries: Vec<Entry> = names.into_iter().map(entry).collect();
+        let mut entries: Vec<Entry> = names.into_iter().map(entry).collect();
+        let other = |name: &str| {
+            let pair = SAME.iter().find(|(one, other)| *one == name || *other == name)?;
+            Some(if pair.0 == name { pair.1 } else { pair.0 })
+        };
+        let others: Vec<Entry> =
+            entries.iter().filter_map(|entry| Some(Entry { name: other(&entry.name)?.into(), sub: entry.sub.clone() })).collect();
+        entries.extend(others);
         let lengths = entries.iter().fold(0, |all, entry| all | length_bit(entry.name.as_bytes()));
         Self { entries, lengths }
     }
@@ -119,6 +129,7 @@ mod tests {
         ] {
             assert_eq!(of(&denied, request).as_deref(), name, "{}", request.escape_ascii());
         }
+        assert_eq!(of(&Denied::new(["REPLICAOF"]), b"slaveof no one\r\n").as_deref(), Some("slaveof"), "it is the same");
         assert!(Denied::new([]).is_empty());
     }
 }
