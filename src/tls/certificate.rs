@@ -29,6 +29,11 @@ impl<'a> Certificate<'a> {
         self.0.subject().as_raw() == self.0.issuer().as_raw()
     }
 
+    /// It may sign others: it says so, or is of a time when nobody could say it and signed itself.
+    pub(super) fn may_sign(&self) -> bool {
+        self.0.is_ca() || self.is_old() && self.is_self_signed()
+    }
+
     /// Before version 3 there are no extensions, and so no names.
     pub(super) fn is_old(&self) -> bool {
         self.0.version() != X509Version::V3

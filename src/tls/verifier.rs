@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
@@ -57,29 +57,38 @@ impl Trust {
         };
         let pinned = pem.certificates()?;
         for certificate in &pinned {
-            // One that is no CA can still be pinned.
-            let is_unreadable = roots.add(certificate.clone()).is_err() && Certificate::parse(certificate).is_none();
-            if is_unreadable {
+            let Some(read) = Certificate::parse(certificate) else {
                 return Err(pem.unusable("holds a certificate that cannot be read"));
+            };
+            // webpki takes whatever is a root for a CA. One that is none is trusted itself, and not what it has signed.
+            if read.may_sign() {
+                // One that webpki cannot use can still be pinned.
+                let _ = roots.add(certificate.clone());
             }
-        }
-        if roots.is_empty() {
-            return Err(pem.unusable("holds no certificate that can be trusted; give one of X.509 version 3"));
         }
         Ok(Self { roots: Arc::new(roots), pinned, name: format!("one in {}", pem.path.display()) })
     }
 
     pub(super) fn of_servers(self, provider: &Arc<CryptoProvider>) -> Result<Arc<ServerVerifier>, super::Error> {
-        let webpki = WebPkiServerVerifier::builder_with_provider(self.roots.clone(), provider.clone()).build();
+        let webpki = || WebPkiServerVerifier::builder_with_provider(self.roots.clone(), provider.clone()).build();
+        let webpki = (!self.roots.is_empty()).then(webpki).transpose();
         let webpki = webpki.map_err(|error| super::Error::Protocol(error.to_string()))?;
-        Ok(Arc::new(ServerVerifier { webpki, trust: self }))
+        Ok(Arc::new(ServerVerifier { webpki, algorithms: provider.signature_verification_algorithms, trust: self }))
     }
 
     /// `mandatory`: one without a certificate is turned away.
     pub(super) fn of_clients(self, provider: &Arc<CryptoProvider>, mandatory: bool) -> Result<Arc<ClientVerifier>, super::Error> {
-        let webpki = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider.clone()).build();
+        let webpki = || WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider.clone()).build();
+        let webpki = (!self.roots.is_empty()).then(webpki).transpose();
         let webpki = webpki.map_err(|error| super::Error::Protocol(error.to_string()))?;
-        Ok(Arc::new(ClientVerifier { webpki, trust: self, mandatory }))
+        let algorithms = provider.signature_verification_algorithms;
+        Ok(Arc::new(ClientVerifier { webpki, algorithms, trust: self, mandatory }))
+    }
+
+    /// One that stands in the CA file itself is trusted, but not for ever.
+    fn is_valid(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+        let read = Certificate::parse(certificate).ok_or(CertificateError::BadEncoding)?;
+        if read.is_valid(now) { Ok(()) } else { Err(CertificateError::Expired.into()) }
     }
 
     fn pins(&self, certificate: &CertificateDer<'_>) -> bool {
@@ -141,17 +150,16 @@ impl std::fmt::Debug for Trust {
 /// Verifies backends and Sentinels.
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
-    webpki: Arc<WebPkiServerVerifier>,
+    /// Absent where none of those that are trusted may sign others.
+    webpki: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
     trust: Trust,
 }
 
 impl ServerVerifier {
     /// One that stands in the CA file itself.
     fn verify_pinned(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
-        let read = Certificate::parse(certificate).ok_or(CertificateError::BadEncoding)?;
-        if !read.is_valid(now) {
-            return Err(CertificateError::Expired.into());
-        }
+        Trust::is_valid(certificate, now)?;
         rustls::client::verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
     }
 }
@@ -165,7 +173,10 @@ impl ServerCertVerifier for ServerVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.webpki.verify_server_cert(certificate, intermediates, name, ocsp_response, now);
+        let verified = match &self.webpki {
+            Some(webpki) => webpki.verify_server_cert(certificate, intermediates, name, ocsp_response, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
         let verified = match verified {
             Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
                 if self.trust.pins(certificate) =>
@@ -183,7 +194,7 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -192,18 +203,20 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
 /// Verifies the certificates of clients.
 #[derive(Debug)]
 pub(super) struct ClientVerifier {
-    webpki: Arc<dyn ClientCertVerifier>,
+    /// As for servers.
+    webpki: Option<Arc<dyn ClientCertVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
     trust: Trust,
     mandatory: bool,
 }
@@ -214,7 +227,7 @@ impl ClientCertVerifier for ClientVerifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.webpki.root_hint_subjects()
+        self.webpki.as_ref().map_or(&[], |webpki| webpki.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -223,7 +236,18 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.webpki.verify_client_cert(certificate, intermediates, now);
+        let verified = match &self.webpki {
+            Some(webpki) => webpki.verify_client_cert(certificate, intermediates, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        let verified = match verified {
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
+                if self.trust.pins(certificate) =>
+            {
+                Trust::is_valid(certificate, now).map(|()| ClientCertVerified::assertion())
+            }
+            verified => verified,
+        };
         verified.map_err(|error| self.trust.refuse(error, certificate, None))
     }
 
@@ -233,7 +257,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -242,10 +266,10 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }

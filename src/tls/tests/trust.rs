@@ -79,6 +79,29 @@ async fn a_self_signed_certificate_is_trusted_where_it_stands_itself_in_the_ca_f
 }
 
 #[tokio::test]
+async fn a_certificate_that_may_not_sign_is_trusted_itself_and_nothing_that_its_key_has_signed() {
+    let authority = Authority::new("Test CA");
+    let (key, mut params) = (rcgen::KeyPair::generate().expect("a key"), rcgen::CertificateParams::default());
+    params.subject_alt_names.push(rcgen::SanType::DnsName("redis1".try_into().expect("a name")));
+    let certificate = params.signed_by(&key, &authority.issuer).expect("a certificate").pem();
+    let shown = Shown { certificate, key: key.serialize_pem() };
+    let leaf = Authority { pem: shown.certificate.clone(), issuer: rcgen::Issuer::new(params, key) };
+    let forged = leaf.issues(&["redis1"], |_| {});
+    // Of a server,
+    let (client, _) = shake(&connector(&leaf, "redis1"), &acceptor(&shown)).await;
+    client.expect("it is pinned");
+    refusal(&connector(&leaf, "redis1"), &forged).await;
+    // and of a client.
+    let server = authority.issues(&["localhost"], |_| {});
+    let mutual = Acceptor::new(server.identity(), Some(leaf.pem())).expect("it can be used");
+    for (shown, is_trusted) in [(&shown, true), (&forged, false)] {
+        let connector = Connector::new(Some(authority.pem()), Some(shown.identity()), None).and_then(|all| all.to("localhost"));
+        let (_, accepted) = shake(&connector.expect("it can be used"), &mutual).await;
+        assert_eq!(accepted.is_ok(), is_trusted);
+    }
+}
+
+#[tokio::test]
 async fn a_client_shows_a_certificate_where_one_is_wanted() {
     let authority = Authority::new("Test CA");
     let server = authority.issues(&["localhost"], |_| {});
