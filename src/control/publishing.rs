@@ -61,7 +61,8 @@ impl Coordinator {
         self.sentinels.watch(&self.group, &self.journal, now);
         let mut status = snapshot::of(&self.config.name, &self.group, &self.readers, &self.endpoints, now);
         self.annotate(&mut status);
-        status.first_round_done = self.first_round_done();
+        // Once done it stays so, also where a reload brings Sentinels.
+        status.first_round_done = self.first_round_done() || self.status.borrow().first_round_done;
         (status.sentinel, status.sentinels) = (self.sentinels.word(&self.group), self.sentinels.statuses());
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));

@@ -58,7 +58,7 @@ impl Ballot<'_> {
             _ if !self.round_done => verdict,
             Word::Awaited => Verdict::Nobody(Empty::Unproved, "waiting for the first answer of the Sentinels".into()),
             Word::Changing(what) => match verdict {
-                Verdict::Elect(place, rule, why) if self.window_over => Verdict::Elect(place, rule, why),
+                Verdict::Elect(place, Rule::Proof, why) if self.window_over => Verdict::Elect(place, Rule::Proof, why),
                 Verdict::Elect(place, ..) => Verdict::Nobody(Empty::Disputed, format!("{} waits: {what}", self.describe(place))),
                 nobody @ Verdict::Nobody(..) => nobody,
             },
@@ -75,9 +75,10 @@ impl Ballot<'_> {
         let Some(place) = place else { return Meaning::Unservable };
         let backend = &self.backends[place];
         let decided_against = backend.admin == AdminState::Maintenance || backend.bar == Some(Bar::Overruled);
+        let left = backend.leaving && self.present != Some(place);
         if backend.health.says_replica() || decided_against {
             Meaning::Nothing
-        } else if self.present == Some(place) || self.may_serve(place) {
+        } else if !left && (self.present == Some(place) || self.may_serve(place)) {
             Meaning::Servable(place)
         } else {
             Meaning::Unservable

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::resp::command::has_more_than_a_name;
 use crate::resp::frames::arguments;
 
 /// Some names. Looked through from the beginning: there are few, and what is longer or shorter is passed over without a look.
@@ -86,12 +87,6 @@ impl Denied {
         };
         self.entries.iter().find(is).map(Entry::to_string)
     }
-}
-
-/// An array of more than one argument is announced, whether they have come in or not.
-fn has_more_than_a_name(bytes: &[u8]) -> bool {
-    let count = bytes.strip_prefix(b"*").and_then(|rest| rest.split(|byte| *byte == b'\r').next());
-    count.is_some_and(|count| count != b"1")
 }
 
 /// A server finds a subcommand by a hash of all its bytes, but compares only those before a NUL: now and then it takes `SET\0...` for `SET`.

@@ -10,6 +10,13 @@ pub(super) const NAME_BYTES_MAX: usize = 31;
 
 /// What is said of a name that nobody knows.
 const UNKNOWN: Command = Command { fate: Fate::Unknown, kind: Kind::Plain };
+/// A server finds a name by a hash of all its bytes, but compares only those before a NUL: now and then it takes `DEBUG\0...` for `DEBUG`. So
+/// such a name may be that of anything, and what follows cannot be followed.
+const HIDDEN: Command = Command { fate: Fate::Unknown, kind: Kind::Opaque };
+
+fn nobody_knows(name: &[u8]) -> Command {
+    if name.contains(&0) { HIDDEN } else { UNKNOWN }
+}
 
 /// A name in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +142,7 @@ impl Table {
         loop {
             let place = usize::from(self.slots[slot & (self.slots.len() - 1)]);
             if place == 0 {
-                return UNKNOWN;
+                return nobody_knows(name);
             }
             let entry = &self.entries[place - 1];
             if entry.name.is(name, ends) {
@@ -153,7 +160,7 @@ impl Table {
         let subcommands = &self.subcommands[usize::from(container.first)..usize::from(container.end)];
         // A subcommand that nobody knows may do anything, whatever its container does.
         let ends = Ends::of(sub);
-        subcommands.iter().find(|(name, _)| name.is(sub, ends)).map_or(UNKNOWN, |(_, command)| *command)
+        subcommands.iter().find(|(name, _)| name.is(sub, ends)).map_or_else(|| nobody_knows(sub), |(_, command)| *command)
     }
 }
 
