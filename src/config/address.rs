@@ -140,6 +140,10 @@ fn name(text: &str) -> Result<String, AddressFault> {
             "write \"redis1:6379\", \"127.0.0.1:6379\" or \"[::1]:6379\"",
         );
     }
+    // Printed in lower case it would read back as the path of a socket.
+    if text.eq_ignore_ascii_case("unix") {
+        return fault("a host of this name cannot be told from a unix socket", "write \"unix:/path\", or the host's full name");
+    }
     // A resolver would read 10.1 or 10.0.0.256 in ways nobody meant.
     let numeric = absolute.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     if numeric {

@@ -24,6 +24,10 @@ impl Extent {
                 return if rest.len() < LINE_BYTES_MAX { Ok(None) } else { Err("a line of it has no end") };
             };
             let (line, mut used) = (&rest[..length], length + 1);
+            // The decoder takes a lone one of the two for the end of a line, or for a part of it: then the two would not agree.
+            if line.iter().position(|byte| *byte == b'\r') != length.checked_sub(1) {
+                return Err("a line of it does not end as lines do");
+            }
             let number = || {
                 let digits = std::str::from_utf8(&line[1..]).ok()?;
                 digits.strip_suffix('\r')?.parse::<i64>().ok()
