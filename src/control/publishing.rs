@@ -1,12 +1,14 @@
 //! What a group's coordinator tells the others: the route, the deadline on the fence, the status.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::connectors::Connectors;
 use super::coordinator::{Coordinator, VOUCH_FOR};
 use super::login;
 use super::snapshot;
 use crate::resp::command::Commands;
-use crate::route::{Moment, Primary, Route, Vacancy, Way};
+use crate::route::{Endpoint, Moment, Primary, Route, Vacancy, Way};
 
 impl Coordinator {
     /// Vouches for the epoch in force, and for the replicas, while the facts are fresh. Sessions that found it lapsed are woken by a new route.
@@ -51,9 +53,7 @@ impl Coordinator {
 
     /// How to get to a backend, once a check has found it.
     pub(super) fn way_to(&self, name: &str) -> Option<Way> {
-        let endpoint = self.endpoints.get(name)?.clone();
-        let tls = self.connectors.known(name)?.ok()?;
-        Some(Way { endpoint, tls })
+        way(&self.endpoints, &self.connectors, name)
     }
 
     pub(super) fn show(&mut self, now: Moment) {
@@ -67,4 +67,11 @@ impl Coordinator {
         self.journal.measure(&status);
         self.status.send_replace(Arc::new(status));
     }
+}
+
+/// See [`Coordinator::way_to`].
+pub(super) fn way(endpoints: &HashMap<Arc<str>, Endpoint>, connectors: &Connectors, name: &str) -> Option<Way> {
+    let endpoint = endpoints.get(name)?.clone();
+    let tls = connectors.known(name)?.ok()?;
+    Some(Way { endpoint, tls })
 }

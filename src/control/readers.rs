@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::coordinator::{Coordinator, VOUCH_FOR};
 use super::login;
+use super::publishing::way;
 use crate::route::{Departure, Epoch, Moment, Phase, Reads, Replica, Tenure};
 use crate::topology::replicas::{Reader, Replicas, Standing, Terms};
 
@@ -30,9 +31,10 @@ impl Readers {
         Self { rule: Replicas::new(now), tenures: HashMap::new(), promoted: None, hinted_at: None }
     }
 
-    /// The same server under another name.
+    /// The same server under another name. Who had that name until now makes way.
     pub(super) fn rename(&mut self, old: &Arc<str>, new: &Arc<str>) {
         self.rule.rename(old, new);
+        end(self.tenures.remove(new), Departure::Gone);
         if let Some(tenure) = self.tenures.remove(old) {
             self.tenures.insert(new.clone(), tenure);
         }
@@ -54,9 +56,17 @@ impl Coordinator {
             fresh_for: (check.interval * FRESH_INTERVALS).saturating_add(check.timeout),
         };
         let backends = self.group.backends();
+        let (endpoints, connectors) = (&self.endpoints, &self.connectors);
         let Readers { rule, tenures, promoted, .. } = &mut self.readers;
+        rule.judge(&self.group, terms, |name| way(endpoints, connectors, name), self.awake);
+        for reader in rule.readers().iter().filter(|reader| reader.is_in_force()) {
+            // It is in force, but it is not the one that it was.
+            if tenures.get(&reader.name).is_some_and(|tenure| !tenure.is_the(reader.ordinal)) {
+                end(tenures.remove(&reader.name), Departure::Gone);
+                self.journal.replica(&reader.name, Some("another process answers, or it does so elsewhere"));
+            }
+        }
         let was_in_force = |name: &Arc<str>| tenures.contains_key(name);
-        rule.judge(&self.group, terms, self.awake);
         for reader in rule.readers().iter().filter(|reader| reader.is_in_force() != was_in_force(&reader.name)) {
             match &reader.standing {
                 Standing::Out(why) => self.journal.replica(&reader.name, Some(why)),
@@ -84,7 +94,7 @@ impl Coordinator {
         let primary = self.group.primary();
         tenures.retain(|name, tenure| {
             let stays = readers.iter().any(|reader| reader.name == *name);
-            if !stays && primary == Some(name) {
+            if !stays && primary == Some(name) && rule.promoted().is_some_and(|ordinal| tenure.is_the(ordinal)) {
                 // Its sessions are under the epoch from now on, those that stay.
                 tenure.set_phase(Phase::Unsettled);
                 *promoted = Some((self.group.epoch(), tenure.number()));

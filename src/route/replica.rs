@@ -109,6 +109,11 @@ impl Tenure {
         self.number
     }
 
+    /// Is it the one with this ordinal?
+    pub fn is_the(&self, ordinal: u64) -> bool {
+        self.number == TENURES | ordinal
+    }
+
     /// How it stands.
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {

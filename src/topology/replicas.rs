@@ -21,8 +21,13 @@
 //! One of them that says role:master is usable no more. While there is no primary it may be the next one: that too is unsettled until the
 //! election. Beside a primary it is a rival, and out.
 //!
+//! A tenure is one process at one place (`replicas/bond.rs`). It ends when another process answers to the name, or the name leads elsewhere,
+//! whatever that one says; and only where the primary that is elected is that very process at that place was it this replica that was
+//! promoted.
+//!
 //! How far one is behind is told, not judged: each listener has a `max_lag` of its own.
 
+mod bond;
 #[cfg(test)]
 mod tests;
 
@@ -30,10 +35,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::bond::Bond;
 use super::election::Backend;
 use super::facts::{Facts, Id, Outcome, Role};
 use super::group::Group;
-use crate::route::{AdminState, Departure, Moment};
+use crate::route::{AdminState, Departure, Moment, Way};
 
 /// The numbers of the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +83,8 @@ pub struct Reader {
     odd_since: Option<Moment>,
     /// What the replies are worth that the last tenure still owes.
     pub left: Departure,
+    /// Who the present tenure belongs to.
+    bond: Bond,
 }
 
 impl Reader {
@@ -124,6 +132,8 @@ pub struct Replicas {
     /// Those with newer tenures are not excused: they have seen nothing but the present primary.
     excused_up_to: u64,
     had_primary: bool,
+    /// The tenure that the primary had, if it was elected since the last judgement.
+    promoted: Option<u64>,
     /// Of the present primary, the older first.
     samples: VecDeque<Sample>,
     /// Since when nobody, or somebody, is usable.
@@ -150,6 +160,7 @@ impl Replicas {
             grace_until: None,
             excused_up_to: 0,
             had_primary: false,
+            promoted: None,
             samples: VecDeque::new(),
             since: now,
         }
@@ -160,8 +171,14 @@ impl Replicas {
         &self.readers
     }
 
-    /// The same server under another name.
+    /// The tenure of the replica that has become the primary since the last judgement.
+    pub fn promoted(&self) -> Option<u64> {
+        self.promoted
+    }
+
+    /// The same server under another name. Who had that name until now makes way.
     pub fn rename(&mut self, old: &str, new: &Arc<str>) {
+        self.readers.retain(|reader| reader.name != *new);
         self.readers.iter_mut().filter(|reader| &*reader.name == old).for_each(|reader| reader.name = new.clone());
     }
 
@@ -170,15 +187,22 @@ impl Replicas {
         self.since
     }
 
-    /// Applies the rule to the group as it stands. To be called after every event.
-    pub fn judge(&mut self, group: &Group, terms: Terms, now: Moment) {
+    /// Applies the rule to the group as it stands. To be called after every event. `ways`: how to get to a backend, where that is known.
+    pub fn judge(&mut self, group: &Group, terms: Terms, ways: impl Fn(&str) -> Option<Way>, now: Moment) {
         self.follow_line(group, terms, now);
         let in_grace = self.grace_until.is_some_and(|until| now < until);
         let scene = Scene { group, terms, now, has_primary: group.primary().is_some(), in_grace };
         let had_any = self.has_any();
         let before = std::mem::take(&mut self.readers);
+        self.promoted = group.present_place().map(|place| &group.backends[place]).and_then(|primary| {
+            let reader = before.iter().find(|reader| reader.name == primary.name).filter(|reader| reader.is_in_force())?;
+            reader.bond.holds(primary, ways(&primary.name).as_ref()).then_some(reader.ordinal)
+        });
         for backend in group.backends().iter().filter(|backend| group.primary() != Some(&backend.name)) {
-            let known = before.iter().find(|reader| reader.name == backend.name);
+            let (known, way) = (before.iter().find(|reader| reader.name == backend.name), ways(&backend.name));
+            // Nothing that is known of another one counts for who answers now.
+            let is_another = known.is_some_and(|known| known.is_in_force() && known.bond.is_broken(backend, way.as_ref()));
+            let known = known.filter(|_| !is_another);
             let in_force = known.filter(|known| known.is_in_force());
             let odd_since = match is_odd(backend, self.id.as_ref()) {
                 true => in_force.map(|known| known.odd_since.unwrap_or(now)),
@@ -198,8 +222,10 @@ impl Replicas {
                 Some(facts) => facts.follows.clone(),
                 None => known.and_then(|known| known.follows.clone()),
             };
-            let left = departure(backend, self.id.as_ref());
-            self.readers.push(Reader { name: backend.name.clone(), standing, ordinal, lag, follows, odd_since, left });
+            let left = if is_another { Departure::Gone } else { departure(backend, self.id.as_ref()) };
+            let mut bond = in_force.map_or_else(|| Bond::to(backend, way.as_ref()), |known| known.bond.clone());
+            bond.is_found(way.as_ref());
+            self.readers.push(Reader { name: backend.name.clone(), standing, ordinal, lag, follows, odd_since, left, bond });
         }
         if self.has_any() != had_any {
             self.since = now;

@@ -1,6 +1,12 @@
 //! The rule, case by case, and in made-up worlds.
 
+mod bonds;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
 use super::*;
+use crate::route::Endpoint;
 use crate::topology::Rules;
 
 const WINDOW: Duration = Duration::from_secs(3);
@@ -25,7 +31,14 @@ fn rules() -> Rules {
 struct World {
     group: Group,
     replicas: Replicas,
+    ways: HashMap<&'static str, Way>,
+    /// The tenures of those that became the primary.
+    promoted: Vec<u64>,
     now: Moment,
+}
+
+fn way(port: u16) -> Way {
+    Way { endpoint: Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], port))), tls: None }
 }
 
 fn facts(run: &str, role: Role, id: &str, offset: u64) -> Facts {
@@ -55,7 +68,8 @@ impl World {
     fn unknown() -> Self {
         let now = Moment::from_millis(1000);
         let names = ["a", "b", "c"].map(Arc::from);
-        Self { group: Group::new(rules(), &names, 0, now), replicas: Replicas::new(now), now }
+        let ways = HashMap::from([("a", way(1)), ("b", way(2)), ("c", way(3))]);
+        Self { group: Group::new(rules(), &names, 0, now), replicas: Replicas::new(now), ways, promoted: Vec::new(), now }
     }
 
     fn family() -> Self {
@@ -79,7 +93,8 @@ impl World {
     }
 
     fn judge(&mut self) {
-        self.replicas.judge(&self.group, terms(), self.now);
+        self.replicas.judge(&self.group, terms(), |name| self.ways.get(name).cloned(), self.now);
+        self.promoted.extend(self.replicas.promoted());
     }
 
     fn passes(&mut self, time: Duration) {
@@ -273,25 +288,30 @@ impl Dice {
 fn in_no_world_is_a_replica_usable_that_is_not_of_the_primarys_line() {
     for seed in 0..400 {
         let (mut dice, mut world) = (Dice(seed), World::unknown());
-        let mut seen: Vec<(Arc<str>, u64)> = Vec::new();
+        let mut seen: Vec<Seen> = Vec::new();
         for step in 0..120 {
             let name = ["a", "b", "c"][dice.below(3) as usize];
             // `own` is another group's; `x`, `y` and `z` are a line, as far as whoever says so proves it.
             let id = ["x", "x", "x", "y", "z", "own"][dice.below(6) as usize];
             let offset = 100 + step;
+            let another = format!("another {name}");
+            let run = if dice.below(12) == 0 { another.as_str() } else { name };
+            if dice.below(30) == 0 {
+                world.ways.insert(name, way(dice.below(3) as u16));
+            }
             let outcome = match dice.below(12) {
                 0 => Outcome::Refused,
                 1 => Outcome::Silent,
                 2 => Outcome::Loading,
-                3 if id != "own" => master(name, id, offset),
-                4 if id == "y" => promoted(name, "y", "x", offset),
-                4 if id == "z" => promoted(name, "z", "y", offset),
-                4..6 => cut_off(name, id, offset),
+                3 if id != "own" => master(run, id, offset),
+                4 if id == "y" => promoted(run, "y", "x", offset),
+                4 if id == "z" => promoted(run, "z", "y", offset),
+                4..6 => cut_off(run, id, offset),
                 _ => {
                     if name == "a" {
                         master("a", "x", offset)
                     } else {
-                        replica(name, id, offset)
+                        replica(run, id, offset)
                     }
                 }
             };
@@ -305,17 +325,28 @@ fn in_no_world_is_a_replica_usable_that_is_not_of_the_primarys_line() {
     }
 }
 
+/// A tenure, and whose it was at first.
+struct Seen {
+    name: Arc<str>,
+    ordinal: u64,
+    bond: Bond,
+}
+
 /// What is true at any time.
-fn check(world: &World, seen: &mut Vec<(Arc<str>, u64)>, seed: u64) {
-    let World { group, replicas, now } = world;
+fn check(world: &World, seen: &mut Vec<Seen>, seed: u64) {
+    let World { group, replicas, now, .. } = world;
     let in_grace = replicas.grace_until.is_some_and(|until| *now < until);
     let primary = group.present_place().map(|place| &group.backends[place]);
     for reader in replicas.readers().iter().filter(|reader| reader.is_in_force()) {
-        if !seen.contains(&(reader.name.clone(), reader.ordinal)) {
-            assert!(seen.iter().all(|(_, ordinal)| *ordinal != reader.ordinal), "seed {seed}: a tenure of its own");
-            seen.push((reader.name.clone(), reader.ordinal));
-        }
         let backend = group.backends().iter().find(|backend| backend.name == reader.name).expect("of the group");
+        let bond = Bond::to(backend, world.ways.get(&*reader.name));
+        match seen.iter().find(|seen| seen.ordinal == reader.ordinal) {
+            Some(seen) => {
+                assert_eq!(seen.name, reader.name, "seed {seed}: a tenure of its own");
+                assert!(!backend.health.heard || seen.bond == bond, "seed {seed}: {reader:?} is somebody else");
+            }
+            None => seen.push(Seen { name: reader.name.clone(), ordinal: reader.ordinal, bond }),
+        }
         if !backend.health.heard {
             assert!(group.owes_a_round(), "seed {seed}: nothing is vouched for");
             continue;
