@@ -15,24 +15,20 @@ fn the_configuration_in_the_readme_is_valid() {
     let quoted = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(toml, _)| toml.to_owned());
     let quoted: Vec<String> = quoted.collect();
     assert!(!quoted.is_empty(), "README.md shows no configuration");
-    // One without a group shows a single key.
-    for toml in quoted.iter().filter(|toml| toml.contains("[[group]]")) {
+    for toml in &quoted {
         let Err(faults) = config::parse_with(toml, "a document", &|_| Some("set".into())) else { continue };
         // The reader has the files that it names; nobody else has.
-        let other = faults
-            .iter()
-            .any(|fault| !["cannot be opened", "there is no listener"].iter().any(|part| fault.wrong.contains(part)));
+        let other = faults.iter().any(|fault| !fault.wrong.contains("cannot be opened"));
         assert!(!other, "{faults}\n{toml}");
     }
 }
 
 #[test]
 fn the_readme_lists_every_metric_and_no_other() {
-    let mut source = read("src/metrics.rs");
-    for part in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/metrics")).expect("a readable folder") {
-        source += &std::fs::read_to_string(part.expect("readable").path()).expect("UTF-8");
-    }
     let readme = read("README.md");
+    let rest = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/metrics")).expect("a readable folder");
+    let rest = rest.map(|entry| std::fs::read_to_string(entry.expect("readable").path()).expect("UTF-8"));
+    let source = rest.fold(read("src/metrics.rs"), |all, file| all + &file);
     let written: Vec<&str> = source.split('"').filter(|text| text.starts_with("mainstay_")).collect();
     assert!(written.len() > 10, "src/metrics.rs names its metrics otherwise now");
     for name in &written {

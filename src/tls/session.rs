@@ -186,7 +186,7 @@ impl Session {
                 Ok(Step::Again) => {}
                 Ok(Step::Blocked | Step::Open) => break,
                 Err(error) => {
-                    self.fail(error);
+                    self.fail(error, &mut scratch.incoming[at..end]);
                     break;
                 }
             }
@@ -200,7 +200,8 @@ impl Session {
 
     fn keep_partial(&mut self, rest: &[u8]) {
         if rest.len() > PARTIAL_MAX {
-            self.fail(rustls::Error::PeerSentOversizedRecord);
+            // rustls knows nothing of it, so there is no alert to fetch.
+            self.failed = self.failed.take().or(Some(Error::from_rustls(rustls::Error::PeerSentOversizedRecord, None)));
         } else if rest.is_empty() {
             self.partial = Vec::new();
         } else {
@@ -215,7 +216,7 @@ impl Session {
             match self.step(&mut [], &mut [], &mut 0) {
                 (_, Ok(Step::Again)) => {}
                 (_, Ok(Step::Blocked | Step::Open)) => return,
-                (_, Err(error)) => return self.fail(error),
+                (_, Err(error)) => return self.fail(error, &mut []),
             }
         }
     }
@@ -227,11 +228,12 @@ impl Session {
         }
     }
 
-    /// The connection is of no more use. The peer is told why.
-    fn fail(&mut self, error: rustls::Error) {
+    /// The connection is of no more use. The peer is told why. `rest`: what was read and is not done with; rustls remembers places in it, and
+    /// must be given it again.
+    fn fail(&mut self, error: rustls::Error, rest: &mut [u8]) {
         self.failed = Some(Error::from_rustls(error, verifier::take_refusal()));
         // rustls gives its alert out before it repeats the error.
-        let _ = self.step(&mut [], &mut [], &mut 0);
+        let _ = self.step(rest, &mut [], &mut 0);
     }
 
     /// One step of rustls. Returns how much of `incoming` is done with.

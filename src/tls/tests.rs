@@ -1,6 +1,7 @@
 //! Both ends are mainstay's own here; other programs' are tried in `tests/tls`.
 
 mod bytes;
+mod hostile;
 mod trust;
 
 use std::path::Path;

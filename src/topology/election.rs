@@ -106,6 +106,8 @@ pub struct Ballot<'a> {
     pub round_done: bool,
     /// What the Sentinels say.
     pub word: &'a Word,
+    /// The config epoch at which they named the present primary, or the last one, if they did.
+    pub named_at: Option<u64>,
     /// There has been no primary for so long that a dispute between proof and Sentinels is over.
     pub window_over: bool,
 }
@@ -271,6 +273,8 @@ impl Ballot<'_> {
         match backend.bar {
             _ if backend.admin == AdminState::Maintenance => return Some("is in maintenance"),
             Some(Bar::Overruled) => return Some("was overruled by an operator"),
+            // Without them, and without a primary that they decided for, nothing is left of that.
+            Some(Bar::Outvoted) if self.present.is_none() && matches!(self.word, Word::NotAsked | Word::None(_)) => {}
             Some(Bar::Outvoted) => return Some("succeeds the primary, but the Sentinels name another one"),
             Some(Bar::Rival) | None => {}
         }

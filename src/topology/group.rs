@@ -93,6 +93,8 @@ pub struct Group {
     pub(super) word: Word,
     /// What they said when the present primary was elected against it.
     pub(super) defied: Option<Defied>,
+    /// The config epoch at which they last named the present primary, if they did.
+    pub(super) named_at: Option<u64>,
 }
 
 impl Group {
@@ -118,6 +120,7 @@ impl Group {
             vacancy: (Empty::Unproved, "not checked yet".into()),
             word: Word::default(),
             defied: None,
+            named_at: None,
         };
         group.reconfigure(rules, backends);
         group.refresh(now);
@@ -390,6 +393,7 @@ impl Group {
             rules: &self.rules,
             round_done: self.all_heard(),
             word: &self.word,
+            named_at: self.named_at,
             window_over: false,
         }
     }

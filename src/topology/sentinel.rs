@@ -285,24 +285,42 @@ impl Council {
         self.members.iter().filter(|member| member.is_configured).all(|member| member.is_heard)
     }
 
-    /// The backends that they tell of: masters first. The last answer counts, however old: who falls silent forgets nothing.
+    /// The backends that more than half of those that answered tell of, masters first: one alone must not make mainstay log in anywhere. The
+    /// last answer counts, however old: who falls silent forgets nothing.
     pub fn backends(&self) -> Vec<Place> {
+        if !self.all_heard() {
+            return Vec::new();
+        }
         let answers = || self.members.iter().flat_map(|member| &member.said).map(|(said, _)| said);
         let masters = answers().map(|said| &said.master);
+        let told_by = |place: &Place| answers().filter(|said| said.master == *place || said.replicas.contains(place)).count();
         let mut seen = BTreeSet::new();
-        let told = masters.chain(answers().flat_map(|said| &said.replicas));
-        told.filter(|place| seen.insert((*place).clone())).take(TOLD_MAX).cloned().collect()
+        let told = masters.chain(answers().flat_map(|said| &said.replicas).take(SENTINELS_MAX * TOLD_MAX));
+        let told = told.filter(|place| seen.insert((*place).clone()) && told_by(place) * 2 > answers().count());
+        told.take(TOLD_MAX).cloned().collect()
     }
 
-    /// How many there are, each process once, the dead included.
+    /// How many there are, each process once, the dead included. A configured one that never answered may be one of those that are told of by
+    /// another address and do not answer either.
     fn known(&self) -> usize {
         let told = self.told();
         let name = |member: &Member| match (member.id(), told.get(&*member.address)) {
-            (Some(id), _) => id.as_str().to_owned(),
-            (None, Some(told)) if told.ids.len() == 1 => told.ids.iter().map(Id::as_str).collect(),
-            (None, _) => member.address.to_string(),
+            (Some(id), _) => Some(id.as_str().to_owned()),
+            (None, Some(told)) if told.ids.len() == 1 => Some(told.ids.iter().map(Id::as_str).collect()),
+            (None, Some(_)) => Some(member.address.to_string()),
+            (None, None) if member.is_configured => None,
+            (None, None) => Some(member.address.to_string()),
         };
-        self.members.iter().map(name).collect::<BTreeSet<String>>().len()
+        let (mut sure, mut silent, mut nameless) = (BTreeSet::new(), BTreeSet::new(), 0);
+        for member in &self.members {
+            match name(member) {
+                Some(name) if member.is_configured || member.said.is_some() => drop(sure.insert(name)),
+                Some(name) => drop(silent.insert(name)),
+                None => nameless += 1,
+            }
+        }
+        let silent = silent.difference(&sure).count();
+        sure.len() + silent.max(nameless)
     }
 
     /// What they say together. `find`: which backend of the group an announced place, or the process seen there, is.

@@ -8,7 +8,8 @@
 //!   one, nobody is served until they agree or the hold window is over; then X, and the other one is *outvoted*: barred until it is
 //!   named, or seen as a replica. (A promotion by hand, which Sentinel reverts after ten seconds.)
 //! - X cannot be asked, or is no backend of the group: one that proves its succession is elected when the window is over, one without
-//!   proof is not, and the present primary is withdrawn: it was replaced by one that mainstay does not see.
+//!   proof is not. The present primary is withdrawn where X is named at a higher epoch than it once was: it was replaced by one that mainstay
+//!   does not see.
 //! - A change is under way among the Sentinels: the present primary stays, one with proof waits for the window, others for the end.
 //!
 //! A primary that was elected against a word is not withdrawn because of that same word.
@@ -16,7 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::election::{Ballot, Bar, Empty, Rule, Verdict};
+use super::election::{Ballot, Bar, Empty, Last, Rule, Verdict};
 use super::group::{Group, Seat};
 use super::loss::Cause;
 use super::sentinel::{Named, Place, Word};
@@ -31,6 +32,7 @@ const BEFORE_THE_END: Duration = Duration::from_millis(250);
 /// A word that the present primary was elected against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Defied {
+    backend: Option<Arc<str>>,
     place: Place,
     config_epoch: u64,
     /// An operator did, knowing what he did.
@@ -88,13 +90,27 @@ impl Ballot<'_> {
         health.claim().is_some() && (health.master_running >= self.rules.rise || self.proves_itself(place))
     }
 
+    /// They say it at a higher config epoch than they once named the present primary, or the last one.
+    fn is_news(&self, named: &Named) -> bool {
+        self.named_at.is_some_and(|epoch| named.config_epoch > epoch)
+    }
+
+    /// It succeeds the last primary by proof, or is the last primary's own process, with the same data.
+    fn stands_by_proof(&self, place: usize, rule: Rule) -> bool {
+        let facts = self.backends[place].health.facts();
+        let is_last = |last: &Last| {
+            last.run_id.is_some() && facts.is_some_and(|facts| facts.run_id == last.run_id && facts.replid == last.replid)
+        };
+        rule == Rule::Proof || self.last.is_some_and(is_last)
+    }
+
     /// The named one can be elected.
     fn serve(&self, place: usize, named: &Named, verdict: Verdict) -> Verdict {
         match verdict {
-            Verdict::Elect(elected, ..) if elected == place => verdict,
-            Verdict::Elect(elected, Rule::Proof, _) if !self.window_over => Verdict::Nobody(
+            Verdict::Elect(elected, ..) if elected == place || self.same_process(elected, place) => verdict,
+            Verdict::Elect(elected, rule, _) if self.stands_by_proof(elected, rule) && !self.window_over => Verdict::Nobody(
                 Empty::Disputed,
-                format!("{} provably succeeds the last primary, but {named}", self.describe(elected)),
+                format!("{} provably continues the last primary, but {named}", self.describe(elected)),
             ),
             Verdict::Elect(..) | Verdict::Nobody(..) => Verdict::Elect(place, Rule::Sentinel, named.to_string()),
         }
@@ -102,10 +118,12 @@ impl Ballot<'_> {
 
     /// The named one cannot be elected.
     fn without(&self, named: &Named, verdict: Verdict) -> Verdict {
+        // The last primary itself stands against old news alone.
+        let stands = |place, rule| rule == Rule::Proof || self.stands_by_proof(place, rule) && !self.is_news(named);
         match verdict {
-            Verdict::Elect(_, Rule::Proof, _) if self.window_over => verdict,
+            Verdict::Elect(place, rule, _) if stands(place, rule) && self.window_over => verdict,
             Verdict::Elect(place, rule, _) => {
-                let then = if rule == Rule::Proof {
+                let then = if stands(place, rule) {
                     "it waits for the end of the hold window"
                 } else {
                     "without proof it is not served against that"
@@ -134,12 +152,19 @@ impl Group {
                     backend.bar = None;
                 }
             }
-            if self.primary() == Some(&name) {
-                self.defied = None;
-            }
         }
+        self.note_naming();
         self.doubt.news(now);
         self.refresh(now);
+    }
+
+    /// They name the present primary: at which config epoch is remembered.
+    fn note_naming(&mut self) {
+        let (Word::Names(named), Some(present)) = (&self.word, self.primary()) else { return };
+        if self.is_about(named, present) {
+            self.named_at = Some(named.config_epoch);
+            self.defied = None;
+        }
     }
 
     /// Proof and Sentinels have disagreed for long enough.
@@ -157,21 +182,28 @@ impl Group {
     pub(super) fn word_disputes(&self) -> bool {
         match &self.word {
             Word::Changing(_) => true,
-            Word::Names(named) => {
-                self.primary().is_some_and(|present| named.backend.as_ref() != Some(present)) && !self.is_defied(named)
-            }
+            Word::Names(named) => self.primary().is_some_and(|present| !self.is_about(named, present)) && !self.is_defied(named),
             Word::NotAsked | Word::Awaited | Word::None(_) => false,
         }
     }
 
+    /// They name this one, by this name or by another one of the same process.
+    fn is_about(&self, named: &Named, name: &str) -> bool {
+        let Some(backend) = named.backend.as_deref() else { return false };
+        let places = self.place(backend).zip(self.place(name));
+        backend == name || places.is_some_and(|(one, other)| self.ballot().same_process(one, other))
+    }
+
     fn is_defied(&self, named: &Named) -> bool {
-        self.defied.as_ref().is_some_and(|defied| defied.place == named.place && defied.config_epoch == named.config_epoch)
+        let same = |defied: &Defied| defied.place == named.place || defied.backend.is_some() && defied.backend == named.backend;
+        self.defied.as_ref().is_some_and(|defied| same(defied) && defied.config_epoch == named.config_epoch)
     }
 
     /// Is the present primary lost by what the Sentinels say?
     pub(super) fn judge_by_word(&self, by: &Arc<str>) -> Option<(Cause, String)> {
         let Word::Names(named) = &self.word else { return None };
-        if named.backend.as_ref() == Some(by) {
+        // After a stall nobody has been asked whether it is so.
+        if self.is_about(named, by) || self.round_owed {
             return None;
         }
         let ballot = self.ballot();
@@ -187,9 +219,11 @@ impl Group {
             .as_ref()
             .and_then(|name| self.place(name))
             .is_some_and(|place| self.backends[place].health.claim().is_some());
+        // What cannot be seen is believed where it is newer than what they said of this one. Anything else may be old news: they were set up anew.
+        let is_newer = ballot.is_news(named);
         match defied {
             Some(defied) if defied.by_operator || !is_servable => None,
-            None if !is_servable && young => None,
+            None if !is_servable && (young || !is_newer) => None,
             Some(_) | None => Some((Cause::Sentinel, format!("{by} is not the one: {named}"))),
         }
     }
@@ -198,10 +232,15 @@ impl Group {
     /// decided against.
     pub(super) fn note_word(&mut self, to: &str, rule: Rule) {
         self.defied = match &self.word {
-            Word::Names(named) if named.backend.as_deref() != Some(to) => {
+            Word::Names(named) if !self.is_about(named, to) => {
                 let by_operator = rule == Rule::Operator;
-                Some(Defied { place: named.place.clone(), config_epoch: named.config_epoch, by_operator })
+                let backend = named.backend.clone();
+                Some(Defied { backend, place: named.place.clone(), config_epoch: named.config_epoch, by_operator })
             }
+            _ => None,
+        };
+        self.named_at = match &self.word {
+            Word::Names(named) if self.is_about(named, to) => Some(named.config_epoch),
             _ => None,
         };
         if rule == Rule::Sentinel {

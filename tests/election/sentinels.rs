@@ -116,7 +116,9 @@ fn an_operator_outranks_the_sentinels() {
     play.sentinels_say(foreign(3));
     assert!(play.story().is_empty(), "the same word as before");
     play.sentinels_say(foreign(4));
-    assert_eq!(play.story(), ["1: b lost, sentinel"], "another one");
+    assert!(play.story().is_empty(), "another one, of those who never named the present primary");
+    play.sentinels_name("b", 5).sentinels_say(foreign(6));
+    assert_eq!(play.story(), ["1: b lost, sentinel"], "they did, and have news");
 }
 
 #[test]
@@ -124,4 +126,32 @@ fn the_sentinels_settle_a_tie() {
     let mut play = Replay::of("two_masters_from_the_start");
     play.sentinels_name("b", 3).finish();
     assert_eq!(play.story(), ["0: b elected, sentinel"]);
+}
+
+#[test]
+fn old_news_of_a_dead_one_takes_nothing_from_a_primary_that_lives() {
+    let mut play = Replay::of("sentinel_planned");
+    play.sentinels_name("a", 5).until("SENTINEL FAILOVER");
+    play.story();
+    // All of them were set up anew, and name what is gone.
+    play.sentinels_say(foreign(0));
+    assert!(play.story().is_empty());
+    let mut play = Replay::of("sentinel_planned");
+    play.until("SENTINEL FAILOVER");
+    play.story();
+    play.sentinels_say(foreign(3));
+    assert!(play.story().is_empty(), "they never named the present one");
+}
+
+#[test]
+fn where_the_sentinels_are_gone_nobody_stays_outvoted_by_them() {
+    let mut play = Replay::of("sentinel_crash");
+    play.sentinels_name("a", 0).until_ms(6_500);
+    assert_eq!(play.primary(), Some("a"), "the Sentinels decided for it");
+    play.sentinels_say(Word::NotAsked);
+    assert_eq!(play.primary(), Some("a"));
+    play.until_ms(14_000);
+    assert_eq!(play.rivals(), ["b"]);
+    play.finish();
+    assert_eq!(play.primary(), Some("b"), "a follows it now");
 }

@@ -32,6 +32,9 @@ impl fmt::Debug for Denied {
     }
 }
 
+/// One command by two names.
+const SAME: [(&str, &str); 2] = [("replicaof", "slaveof"), ("getrange", "substr")];
+
 /// The names of a server are at most half as long.
 const LONG: usize = 63;
 
@@ -49,7 +52,14 @@ impl Denied {
                 None => Entry { name: name.into(), sub: None },
             }
         };
-        let entries: Vec<Entry> = names.into_iter().map(entry).collect();
+        let mut entries: Vec<Entry> = names.into_iter().map(entry).collect();
+        let other = |name: &str| {
+            let pair = SAME.iter().find(|(one, other)| *one == name || *other == name)?;
+            Some(if pair.0 == name { pair.1 } else { pair.0 })
+        };
+        let others: Vec<Entry> =
+            entries.iter().filter_map(|entry| Some(Entry { name: other(&entry.name)?.into(), sub: entry.sub.clone() })).collect();
+        entries.extend(others);
         let lengths = entries.iter().fold(0, |all, entry| all | length_bit(entry.name.as_bytes()));
         Self { entries, lengths }
     }
@@ -68,10 +78,20 @@ impl Denied {
         let is = |entry: &&Entry| {
             let same = |known: &str, asked: &[u8]| known.as_bytes().eq_ignore_ascii_case(asked);
             same(&entry.name, name)
-                && entry.sub.as_ref().is_none_or(|known| sub().is_some_and(|sub| same(known, up_to_nul(&sub))))
+                && entry.sub.as_ref().is_none_or(|known| match sub() {
+                    Some(sub) => same(known, up_to_nul(&sub)),
+                    // One that has not come in whole by now is longer than any; before a NUL it may begin as this one.
+                    None => has_more_than_a_name(bytes),
+                })
         };
         self.entries.iter().find(is).map(Entry::to_string)
     }
+}
+
+/// An array of more than one argument is announced, whether they have come in or not.
+fn has_more_than_a_name(bytes: &[u8]) -> bool {
+    let count = bytes.strip_prefix(b"*").and_then(|rest| rest.split(|byte| *byte == b'\r').next());
+    count.is_some_and(|count| count != b"1")
 }
 
 /// A server finds a subcommand by a hash of all its bytes, but compares only those before a NUL: now and then it takes `SET\0...` for `SET`.
@@ -100,6 +120,8 @@ mod tests {
             (b"config set a b\r\n", Some("config|set")),
             (b"config get a\r\n", None),
             (b"config\r\n", None),
+            (b"*1\r\n$6\r\nconfig\r\n", None),
+            (b"*3\r\n$6\r\nconfig\r\n$70000\r\nset\0aaa", Some("config|set")),
             (b"debug\r\n", Some("debug")),
             (b"debug sleep 0\r\n", Some("debug")),
             (b"flushdb\r\n", None),
@@ -107,6 +129,7 @@ mod tests {
         ] {
             assert_eq!(of(&denied, request).as_deref(), name, "{}", request.escape_ascii());
         }
+        assert_eq!(of(&Denied::new(["REPLICAOF"]), b"slaveof no one\r\n").as_deref(), Some("slaveof"), "it is the same");
         assert!(Denied::new([]).is_empty());
     }
 }
