@@ -16,15 +16,15 @@ struct Example {
 }
 
 const EXAMPLES: &[Example] = &[
-    Example { file: "sidekiq.toml", play: Stage::plain },
-    Example { file: "redis-mode.toml", play: Stage::plain },
-    Example { file: "shared-connections.toml", play: Stage::plain },
+    Example { file: "sidekiq.toml", play: |stage| stage.plain(&[]) },
+    Example { file: "redis-mode.toml", play: |stage| stage.plain(&[]) },
+    Example { file: "shared-connections.toml", play: |stage| stage.plain(&[]) },
     Example { file: "access.toml", play: Stage::access },
     Example { file: "tls-clients.toml", play: Stage::tls_clients },
     Example { file: "tls-stunnel.toml", play: Stage::tls_stunnel },
     Example { file: "sentinel.toml", play: Stage::sentinel },
-    Example { file: "replica-reads.toml", play: Stage::replica_reads },
     Example { file: "kubernetes.toml", play: Stage::kubernetes },
+    Example { file: "replica-reads.toml", play: Stage::replica_reads },
 ];
 
 fn folder() -> &'static Path {
@@ -100,31 +100,30 @@ impl Stage {
         Client::connect(&self.listen)
     }
 
-    /// Puts servers in the place of `redis1:6379` and its kin; the first is the primary.
-    fn family(&mut self) -> Vec<Redis> {
+    fn plain(&mut self, environment: &[(&str, &str)]) {
         let count = (1..4).filter(|number| self.text.contains(&format!("redis{number}:6379"))).count();
         let family = Redis::family(count - 1);
         for (index, server) in family.iter().enumerate() {
             self.replace(&format!("\"redis{}:6379\"", index + 1), &format!("\"{}\"", server.address()));
         }
-        family
-    }
-
-    fn plain(&mut self) {
-        let family = self.family();
-        let _process = self.start(&[], &family[0].address());
+        let _process = self.start(environment, &family[0].address());
         serves(self.client());
     }
 
     fn replica_reads(&mut self) {
-        let (family, writes) = (self.family(), format!("127.0.0.1:{}", free_port()));
+        let family = Redis::family(2);
+        for (index, server) in family.iter().enumerate() {
+            self.replace(&format!("\"redis{}:6379\"", index + 1), &format!("\"{}\"", server.address()));
+        }
+        let writes = format!("127.0.0.1:{}", free_port());
         self.replace("\"127.0.0.1:6400\"", &format!("\"{writes}\""));
         let _process = self.start(&[], &family[0].address());
-        serves(Client::connect(&writes));
+        Client::connect(&writes).must(&["SET", "greeting", "hello"]);
         let mut reader = self.client();
-        assert_eq!(reader.must(&["PING"]), Reply::Status("PONG".into()));
-        wait_until(PATIENCE, "the write is read", || reader.ask(&["GET", "k"]) == Ok(Reply::bulk("v")));
-        assert!(reader.ask(&["SET", "k", "w"]).expect("a reply").is_error());
+        wait_until(PATIENCE, "what was written is read", || {
+            reader.ask(&["GET", "greeting"]).is_ok_and(|reply| reply.text() == "hello")
+        });
+        assert!(reader.ask(&["SET", "greeting", "bye"]).expect("a reply").text().starts_with("READONLY"));
     }
 
     fn access(&mut self) {

@@ -102,10 +102,17 @@ impl Sentinels {
         self.remarks = Remarks::default();
         // Until the new ones have said who belongs to the group, it is as it was.
         let before = self.watched.take();
-        let (found, first_round_done) =
-            before.map(|watched| (watched.found.known_only(), watched.first_round_done)).unwrap_or_default();
+        let (found, first_round_done, before) = before
+            .map(|watched| (watched.found.known_only(), watched.first_round_done, Some((watched.manner, watched.council))))
+            .unwrap_or_default();
+        let council_of = |manner: &Manner| {
+            let mut council = council(manner);
+            let same = before.as_ref().filter(|(before, _)| before.sentinel.master_name == manner.sentinel.master_name);
+            same.into_iter().for_each(|(_, before)| council.follows(before));
+            council
+        };
         self.watched = manner.map(|manner| Watched {
-            council: council(&manner),
+            council: council_of(&manner),
             connectors: connectors(&manner),
             manner: Arc::new(manner),
             tasks: HashMap::new(),

@@ -98,9 +98,8 @@ impl Conversation {
 
     /// Who has not logged in may send little.
     fn breaks_off_outside(&mut self, turn: &mut Turn<'_>) -> bool {
-        let too_large = if self.is_outside(turn.access) { self.is_too_large_outside() } else { None };
-        too_large.into_iter().for_each(|error| self.break_off(error, turn));
-        too_large.is_some()
+        let too_large = self.is_outside(turn.access).then(|| self.is_too_large_outside()).flatten();
+        too_large.inspect(|error| self.break_off(error, turn)).is_some()
     }
 
     /// The client broke the protocol or a bound: what it asked before is answered, then it is told, then nothing more is read of it.
@@ -124,7 +123,7 @@ impl Conversation {
             self.queue.discard_incoming();
             return;
         };
-        if (turn.access.is_some() || self.writes_forbidden) && self.is_refused(command, turn) {
+        if (turn.access.is_some() || self.reads || self.writes_forbidden) && self.is_refused(command, turn) {
             return;
         }
         if command.kind == Kind::Plain && self.intake.ghost.is_none() {
@@ -321,7 +320,10 @@ impl Conversation {
             return;
         }
         let command = turn.commands.look_up_request(self.queue.incoming()).unwrap_or(UNKNOWN);
-        if (turn.access.is_some() || self.writes_forbidden) && !is_whole_needed(command.kind) && self.is_refused(command, turn) {
+        if (turn.access.is_some() || self.reads || self.writes_forbidden)
+            && !is_whole_needed(command.kind)
+            && self.is_refused(command, turn)
+        {
             self.swallowing = true;
             return;
         }

@@ -85,7 +85,7 @@ pub struct Lanes {
     /// Whose turn it is among equals.
     turn: Cell<usize>,
     /// The replica that could not be connected to, and until when another is preferred.
-    avoided: Cell<Option<(Epoch, Moment)>>,
+    avoided: RefCell<Vec<(Epoch, Moment)>>,
     /// Tenures that are over.
     ended: RefCell<VecDeque<Arc<Tenure>>>,
     /// Those that want to be polled on the next tick.
@@ -122,7 +122,7 @@ impl Lanes {
             is_annex: false,
             strictest: Cell::new(u64::MAX),
             turn: Cell::new(local.random()),
-            avoided: Cell::new(None),
+            avoided: RefCell::default(),
             ended: RefCell::default(),
             reminders: RefCell::default(),
             stopping: Cell::new(false),

@@ -9,8 +9,7 @@
 //! 4. Where the highest epoch has no majority (yet), a change is under way, for [`CHANGE_TAKES_MAX`] at most: then those that are ahead are
 //!    odd ones, and the majority behind them has the word.
 //! 5. A majority at a lower epoch than one ever had before is old news, unless all that are known say it: then they were set up anew.
-//!
-//! What follows from the word is decided in `election.rs`.
+//!    What follows from the word is decided in `word.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,13 +19,12 @@ use std::time::Duration;
 use super::facts::Id;
 use crate::route::Moment;
 
-/// After a failover the other Sentinels hear of it within two seconds (they publish a hello in that time); this is five times as long.
+/// After a failover the others hear of it within two seconds (Sentinels publish a hello in that time); this is five times as long.
 const CHANGE_TAKES_MAX: Duration = Duration::from_secs(10);
 /// Sentinels of one group. Five are many.
 pub const SENTINELS_MAX: usize = 32;
 /// Backends that Sentinels may tell of: as many as may be configured.
 const TOLD_MAX: usize = 256;
-
 /// An address as Sentinels announce it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -202,6 +200,11 @@ impl Council {
         Self { members, fresh_for, highest: None, apart_since: None }
     }
 
+    /// The same Sentinels are asked in another way: what was old news stays old news.
+    pub fn follows(&mut self, before: &Self) {
+        self.highest = before.highest;
+    }
+
     /// The Sentinel that was asked at `address` answered, or did not.
     pub fn said(&mut self, address: &str, said: Result<Said, Silence>, now: Moment) {
         let Some(member) = self.members.iter_mut().find(|member| &*member.address == address) else { return };
@@ -275,7 +278,7 @@ impl Council {
         told
     }
 
-    /// All of them, and what each said.
+    /// What each said.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
@@ -307,9 +310,7 @@ impl Council {
         let name = |member: &Member| match (member.id(), told.get(&*member.address)) {
             (Some(id), _) => Some(id.as_str().to_owned()),
             (None, Some(told)) if told.ids.len() == 1 => Some(told.ids.iter().map(Id::as_str).collect()),
-            (None, Some(_)) => Some(member.address.to_string()),
-            (None, None) if member.is_configured => None,
-            (None, None) => Some(member.address.to_string()),
+            (None, told) => (told.is_some() || !member.is_configured).then(|| member.address.to_string()),
         };
         let (mut sure, mut silent, mut nameless) = (BTreeSet::new(), BTreeSet::new(), 0);
         for member in &self.members {
@@ -345,8 +346,7 @@ impl Council {
             .collect();
         if votes.is_empty() {
             let unknown = self.members.iter().any(|member| member.silence == Some(Silence::UnknownMaster));
-            let why = if unknown { "the Sentinels that answer know no master of that name" } else { "no Sentinel answers" };
-            return Word::None(why.into());
+            return Word::None(if unknown { "no Sentinel knows a master of that name" } else { "no Sentinel answers" }.into());
         }
         if votes.len() < majority {
             return Word::None(format!("{} of {known} Sentinels answer, which is no majority", votes.len()));

@@ -64,6 +64,7 @@ impl Ballot<'_> {
             },
             Word::Names(named) => match self.meaning(named) {
                 Meaning::Nothing => verdict,
+                Meaning::Servable(place) if self.is_old_news(named) && self.opponent(place).is_some() => verdict,
                 Meaning::Servable(place) => self.serve(place, named, verdict),
                 Meaning::Unservable => self.without(named, verdict),
             },
@@ -96,6 +97,11 @@ impl Ballot<'_> {
         self.named_at.is_some_and(|epoch| named.config_epoch > epoch)
     }
 
+    /// They once named the present primary, or the last one, and say this at a lower config epoch, or the same: they were set up anew.
+    fn is_old_news(&self, named: &Named) -> bool {
+        self.named_at.is_some_and(|epoch| named.config_epoch <= epoch)
+    }
+
     /// It succeeds the last primary by proof, or is the last primary's own process, with the same data.
     fn stands_by_proof(&self, place: usize, rule: Rule) -> bool {
         let facts = self.backends[place].health.facts();
@@ -113,8 +119,29 @@ impl Ballot<'_> {
                 Empty::Disputed,
                 format!("{} provably continues the last primary, but {named}", self.describe(elected)),
             ),
+            _ if !self.window_over && !self.is_news(named) && self.opponent(place).is_some() => Verdict::Nobody(
+                Empty::Disputed,
+                format!(
+                    "{} continues the last primary, but {named}",
+                    self.opponent(place).map_or_else(String::new, |it| self.describe(it))
+                ),
+            ),
             Verdict::Elect(..) | Verdict::Nobody(..) => Verdict::Elect(place, Rule::Sentinel, named.to_string()),
         }
+    }
+
+    /// Another one that says role:master and is the last primary's own process, though it may not have said so often enough; where the named
+    /// one does not continue that.
+    fn opponent(&self, named: usize) -> Option<usize> {
+        if self.stands_by_proof(named, Rule::Only) || self.succeeds_last(named) {
+            return None;
+        }
+        (0..self.backends.len()).find(|place| {
+            let backend = &self.backends[*place];
+            let is_decided =
+                matches!(backend.bar, Some(Bar::Overruled | Bar::Outvoted)) || backend.admin == AdminState::Maintenance;
+            *place != named && !is_decided && backend.health.claim().is_some() && self.stands_by_proof(*place, Rule::Only)
+        })
     }
 
     /// The named one cannot be elected.
@@ -224,6 +251,7 @@ impl Group {
         let is_newer = ballot.is_news(named);
         match defied {
             Some(defied) if defied.by_operator || !is_servable => None,
+            _ if ballot.is_old_news(named) => None,
             None if !is_servable && (young || !is_newer) => None,
             Some(_) | None => Some((Cause::Sentinel, format!("{by} is not the one: {named}"))),
         }

@@ -52,6 +52,11 @@ impl Conversation {
     /// Why it may not be asked, as a reply.
     fn objection(&self, command: Command, turn: &Turn<'_>) -> Option<Vec<u8>> {
         let bytes = self.queue.incoming();
+        if turn.access.is_none() && !self.writes_forbidden {
+            // It only reads. A replica refuses a write as well, unless somebody has just made it a master. What a script does only the server
+            // knows.
+            return turn.commands.is_plain_write(bytes).then(|| READ_ONLY.to_vec());
+        }
         let name = frames::name(bytes);
         let Some(name) = name.as_deref().filter(|name| !name.contains(&0)) else {
             // A server finds a command by a hash of all its bytes, but compares only those before a NUL: now and then it takes `GET\0...` for
@@ -67,6 +72,7 @@ impl Conversation {
             Kind::Opaque => Some(unchecked()),
             Kind::ClientReply if !keeps_replies() => Some(unchecked()),
             _ if self.writes_forbidden && turn.commands.is_write(bytes) => Some(READ_ONLY.to_vec()),
+            _ if self.reads && turn.commands.is_plain_write(bytes) => Some(READ_ONLY.to_vec()),
             _ => None,
         }
     }

@@ -18,8 +18,10 @@ use crate::proxy::redis_mode::is_heard_out;
 use crate::resp::reply;
 use crate::route::{Departure, Epoch, Hint, Moment, Noticed, Passage, Phase, Replica, Route, Tenure, Way, is_tenure};
 
-/// A replica that could not be connected to is not tried for so long where there is another. Its next check tells more.
-const AVOID_FOR: Duration = Duration::from_secs(1);
+/// A replica that could not be connected to is not tried for so long.
+const AVOID_FOR: Duration = Duration::from_secs(5);
+/// And who reads the primary instead does not go back for so long after that.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// Replicas that have been in step for so long, or as long as the hold window, are gone back to.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 /// Tenures of which it is remembered how they ended: those of sessions that have yet to hear of it.
@@ -194,7 +196,7 @@ impl Lanes {
                 other => other,
             },
             ListenerRoute::Replica { max_lag, fallback } => {
-                let in_step = self.reads_are_vouched_for(now) && in_step(&route, max_lag).next().is_some();
+                let in_step = self.reads_are_vouched_for(now) && self.readable(&route, max_lag).next().is_some();
                 match (in_step, fallback) {
                     (true, _) => Admission::Attach,
                     (false, Fallback::Primary) => match admission(&route, self.is_suspected(), waiting_since, now) {
@@ -202,7 +204,7 @@ impl Lanes {
                         other => other,
                     },
                     (false, Fallback::Refuse) => match read_admission(&route, waiting_since, now) {
-                        Admission::Refuse if in_step_soon(&newest(), max_lag) => Admission::Park,
+                        Admission::Refuse if self.readable(&newest(), max_lag).next().is_some() => Admission::Park,
                         other => other,
                     },
                 }
@@ -234,39 +236,46 @@ impl Lanes {
         let turn = self.turn.get().wrapping_add(1);
         self.turn.set(turn);
         let count = route.reads.replicas.len().max(1);
-        let rank = |(place, replica): &(usize, &Replica)| {
-            let tenure = &replica.tenure;
-            (self.avoids(tenure.number()), tenure.sessions(), (place + turn) % count)
-        };
-        in_step(route, max_lag).enumerate().min_by_key(rank).map(|(_, replica)| replica)
+        let rank = |(place, replica): &(usize, &Replica)| (replica.tenure.sessions(), (place + turn) % count);
+        self.readable(route, max_lag).enumerate().min_by_key(rank).map(|(_, replica)| replica)
     }
 
     fn avoids(&self, number: Epoch) -> bool {
-        self.avoided.get().is_some_and(|(avoided, until)| avoided == number && Moment::now() < until)
+        self.avoided.borrow().iter().any(|(avoided, until)| *avoided == number && Moment::now() < *until)
     }
 
-    /// A replica could not be connected to. True where there is another one.
+    /// A replica could not be connected to, although its checks are answered: it is passed over for a while, and where there is no other one it
+    /// is as if there were none. True where there is another one.
     pub(super) fn avoid(&self, number: Epoch, now: Moment) -> bool {
-        self.avoided.set(Some((number, now + AVOID_FOR)));
-        let route = self.route.borrow();
-        in_step(&route, u64::MAX).any(|replica| replica.tenure.number() != number)
+        let mut avoided = self.avoided.borrow_mut();
+        avoided.retain(|(other, until)| *other != number && now < *until + REMEMBERED_FOR);
+        avoided.push((number, now + AVOID_FOR));
+        drop(avoided);
+        self.readable(&self.route.borrow(), u64::MAX).next().is_some()
+    }
+
+    /// Those in step that could be connected to, as far as is known.
+    fn readable<'r>(&self, route: &'r Route, max_lag: u64) -> impl Iterator<Item = &'r Replica> {
+        in_step(route, max_lag).filter(|replica| !self.avoids(replica.tenure.number()))
     }
 
     /// Is there a replica in step for sessions of this listener?
     pub fn has_replica(&self, policy: &Policy) -> bool {
-        in_step(&self.route.borrow(), policy.max_lag()).next().is_some()
+        self.readable(&self.route.borrow(), policy.max_lag()).next().is_some()
     }
 
     /// For so long that who reads the primary may go back to replicas: one that comes and goes moves nobody to and fro.
     pub(super) fn replicas_have_settled(&self) -> bool {
-        let route = self.route.borrow();
-        !route.reads.replicas.is_empty() && Moment::now() >= route.reads.since + route.hold_window.max(SETTLED_AFTER)
+        let (route, now) = (self.route.borrow(), Moment::now());
+        // Nobody leaves the primary for one that may be out of reach still.
+        let failed = self.avoided.borrow().iter().any(|(_, until)| now < *until + REMEMBERED_FOR);
+        !failed && !route.reads.replicas.is_empty() && now >= route.reads.since + route.hold_window.max(SETTLED_AFTER)
     }
 
     /// Is there somewhere to go for a session of this listener?
     pub fn has_target(&self, policy: &Policy) -> bool {
         let route = self.route.borrow();
-        let reads = |max_lag| in_step(&route, max_lag).next().is_some();
+        let reads = |max_lag| self.readable(&route, max_lag).next().is_some();
         match policy.route {
             ListenerRoute::Primary => route.primary.is_ok(),
             ListenerRoute::Replica { max_lag, fallback } => {
@@ -324,8 +333,4 @@ fn in_step(route: &Route, max_lag: u64) -> impl Iterator<Item = &Replica> {
     let fits =
         move |replica: &&Replica| replica.takes_new && replica.tenure.phase() == Phase::Usable && replica.tenure.lag() <= max_lag;
     route.reads.replicas.iter().filter(fits)
-}
-
-fn in_step_soon(newest: &Route, max_lag: u64) -> bool {
-    in_step(newest, max_lag).next().is_some()
 }

@@ -8,6 +8,12 @@ const NO_DATA: &str =
     "pfcount publish spublish save bgsave bgrewriteaof pfselftest config acl client slowlog commandlog latency memory script";
 
 impl Commands {
+    /// Is it a command that writes data, and no script that may?
+    pub fn is_plain_write(&self, bytes: &[u8]) -> bool {
+        let writes = |command: super::Command| command.fate == Fate::Write && command.kind == Kind::Plain;
+        self.look_up_request(bytes).is_some_and(writes) && self.is_write(bytes)
+    }
+
     /// Does the request that begins with `bytes` write, as a replica sees it? What nothing is known of may.
     pub fn is_write(&self, bytes: &[u8]) -> bool {
         let Some(command) = self.look_up_request(bytes) else { return false };
@@ -27,6 +33,13 @@ impl Commands {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_that_may_write_is_no_plain_write() {
+        let is = |request: &str| Commands::shipped().is_plain_write(format!("{request}\r\n").as_bytes());
+        assert!(is("set k v") && is("flushall") && is("lpush k v"));
+        assert!(!is("eval x 0") && !is("get k") && !is("fcall f 0") && !is("publish c m") && !is("nobody-knows k"));
+    }
 
     #[test]
     fn a_write_is_what_a_replica_refuses_and_a_script_that_may() {
