@@ -64,7 +64,7 @@ impl Coordinator {
             // It is in force, but it is not the one that it was.
             if tenures.get(&reader.name).is_some_and(|tenure| !tenure.is_the(reader.ordinal)) {
                 end(tenures.remove(&reader.name), Departure::Gone);
-                self.journal.replica(&reader.name, Some("another process answers, or it does so elsewhere"), matters);
+                self.journal.replica(&reader.name, Some("another process answers to its name"), matters);
             }
         }
         let was_in_force = |name: &Arc<str>| tenures.contains_key(name);
