@@ -187,6 +187,8 @@ pub struct GroupLink {
     pub held_bytes: Arc<AtomicU64>,
     /// Clients parked in the group by all workers together.
     pub held: Arc<AtomicUsize>,
+    /// Some listener reads replicas: what becomes of them matters to somebody.
+    pub is_read: Arc<AtomicBool>,
     /// When the first byte of a client went to the primary of the epoch (see [`FirstByte`]).
     pub first_byte: Arc<FirstByte>,
 }

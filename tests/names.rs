@@ -260,3 +260,31 @@ fn a_resolver_that_hangs_from_the_start_keeps_nobody_from_being_served() {
     wait_until(PATIENCE, "the service is found", || backends(&mainstay).contains(&found));
     wait_until(PATIENCE, "its server is checked", || mainstay.backend(&found)["role"] == "slave");
 }
+
+#[test]
+fn who_reads_a_replica_does_not_stay_with_it_when_its_name_leads_to_another_one() {
+    let Some(scene) = Scene::start() else { return };
+    let family = family_at(&["127.7.0.1", "127.7.0.2", "127.7.0.3"]);
+    let name = format!("redis.test:{}", family[0].port);
+    let host_read = |client: &mut Client| client.must(&["CONFIG", "GET", "bind"]).items()[1].text();
+    let usable = |mainstay: &Mainstay, at: &Redis| {
+        let backend = mainstay.backend(&name);
+        backend["reads"] == "usable" && backend["endpoint"] == at.address()
+    };
+    for mode in ["tcp", "redis"] {
+        scene.dns.set("redis.test", &["127.7.0.2"]);
+        let setup = scene.setup(&[family[0].address(), name.clone()]);
+        let mainstay = setup.listener(&format!("route = \"replica\"\nmode = \"{mode}\"")).start();
+        wait_until(PATIENCE, "the replica is usable", || usable(&mainstay, &family[1]));
+        let mut client = mainstay.client();
+        assert_eq!(host_read(&mut client), "127.7.0.2");
+        scene.dns.set("redis.test", &["127.7.0.3"]);
+        wait_until(PATIENCE, "the other one is found", || usable(&mainstay, &family[2]));
+        // Both are in step with the primary, but nobody asks the first one any more.
+        if mode == "tcp" {
+            assert_ne!(client.end(PATIENCE), Gone::Silent);
+            client = mainstay.client();
+        }
+        assert_eq!(host_read(&mut client), "127.7.0.3", "{mode}");
+    }
+}

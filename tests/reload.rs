@@ -207,3 +207,48 @@ fn the_epoch_never_shrinks_over_reloads() {
     mainstay.wait_for_primary(&family[1].address());
     assert!(mainstay.epoch() >= 1);
 }
+
+#[test]
+fn who_shares_connections_goes_by_the_new_way_once_a_reload_has_changed_the_way_to_the_same_server() {
+    // One process at two addresses: it stays the primary, in the same epoch.
+    let server = Redis::start(&["bind 127.0.0.1 127.0.0.2"]);
+    let new_way = format!("127.0.0.2:{}", server.port);
+    let shared = "mode = \"redis\"\nshared_connections = true";
+    let mut mainstay = Setup::of([&server]).runtime("workers = 1").listener(shared).start_on(&server);
+    // At which address the connection came in that asked for this last.
+    let came_in = |command: &str| {
+        let list = server.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+        let line = list.lines().find(|line| line.contains(&format!(" cmd={command} ")));
+        let line = line.unwrap_or_else(|| panic!("no {command} in {list}"));
+        line.split(' ').find_map(|field| field.strip_prefix("laddr=")).expect("it is told").to_owned()
+    };
+    let mut before = mainstay.client();
+    // The first to come goes alone.
+    before.must(&["PING"]);
+    before.must(&["STRLEN", "k"]);
+    assert_eq!(came_in("strlen"), server.address());
+    // On a connection of its own, which is given back.
+    before.must(&["BLPOP", "nothing", "0.01"]);
+    before.must(&["STRLEN", "k"]);
+    let upstreams = |kind: &str| mainstay.metric("mainstay_upstreams", &[&format!("kind=\"{kind}\"")]);
+    wait_until(PATIENCE, "it is given back", || upstreams("spare") == 1.0);
+
+    mainstay.setup.backends = vec![new_way.clone()];
+    reloaded(&mainstay);
+    mainstay.wait_for_primary(&new_way);
+    wait_until(PATIENCE, "it goes by its new name only", || {
+        mainstay.group()["backends"].as_array().is_some_and(|all| all.len() == 1)
+    });
+    assert_eq!(mainstay.epoch(), 0);
+    let mut after = mainstay.client();
+    after.must(&["PING"]);
+    after.must(&["EXISTS", "k"]);
+    assert_eq!(came_in("exists"), new_way);
+    after.must(&["BRPOP", "nothing", "0.01"]);
+    // It is given back at some time.
+    let list = server.command(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+    let own = list.lines().find(|line| line.contains(" cmd=brpop ") || line.contains(" cmd=reset "));
+    assert!(own.is_some_and(|line| line.contains(&format!("laddr={new_way} "))), "{own:?}");
+    before.must(&["TTL", "k"]);
+    assert_eq!(came_in("ttl"), new_way, "who was there before goes over as well, between two requests");
+}

@@ -177,6 +177,12 @@ impl Plan {
     }
 
     async fn listen(&mut self, wanted: &Config, bounds: Vec<Arc<Bound>>, doors: Vec<Option<Door>>) {
+        for (group, _) in &self.groups {
+            let reads = |listener: &config::Listener| {
+                listener.group == group.entry.name && listener.route != config::ListenerRoute::Primary
+            };
+            group.link.is_read.store(wanted.listeners.iter().any(reads), Ordering::Relaxed);
+        }
         let before = std::mem::take(&mut self.listeners);
         for ((listener, bound), door) in wanted.listeners.iter().zip(bounds).zip(doors) {
             let same = |running: &&Running| {

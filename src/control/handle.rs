@@ -95,6 +95,7 @@ pub fn spawn(
         hints: hint_sender,
         held_bytes: Arc::new(AtomicU64::new(0)),
         held: Arc::new(AtomicUsize::new(0)),
+        is_read: Arc::new(AtomicBool::new(false)),
         first_byte: Arc::new(FirstByte::default()),
     };
     let entry = GroupEntry { name: config.name.clone(), status, commands: command_sender, held: link.held.clone() };

@@ -222,14 +222,17 @@ impl Journal {
         }
     }
 
-    /// Whether a replica may be read has changed.
-    pub fn replica(&self, backend: &str, out: Option<&str>) {
+    /// Whether a replica may be read has changed. `matters`: somebody reads.
+    pub fn replica(&self, backend: &str, out: Option<&str>, matters: bool) {
         let (group, epoch) = (&self.group, self.epoch);
         let message = match out {
             None => "it is in step with the primary and may be read".to_owned(),
             Some(why) => format!("it is not read any more: {why}"),
         };
-        info!(%group, %backend, epoch, "replica {backend}: {message}");
+        match matters {
+            true => info!(%group, %backend, epoch, "replica {backend}: {message}"),
+            false => debug!(%group, %backend, epoch, "replica {backend}: {message}"),
+        }
         self.event("replica", Some(backend), message);
     }
 

@@ -56,6 +56,7 @@ impl Coordinator {
             fresh_for: (check.interval * FRESH_INTERVALS).saturating_add(check.timeout),
         };
         let backends = self.group.backends();
+        let matters = self.link.is_read.load(Ordering::Relaxed);
         let (endpoints, connectors) = (&self.endpoints, &self.connectors);
         let Readers { rule, tenures, promoted, .. } = &mut self.readers;
         rule.judge(&self.group, terms, |name| way(endpoints, connectors, name), self.awake);
@@ -63,14 +64,14 @@ impl Coordinator {
             // It is in force, but it is not the one that it was.
             if tenures.get(&reader.name).is_some_and(|tenure| !tenure.is_the(reader.ordinal)) {
                 end(tenures.remove(&reader.name), Departure::Gone);
-                self.journal.replica(&reader.name, Some("another process answers, or it does so elsewhere"));
+                self.journal.replica(&reader.name, Some("another process answers to its name"), matters);
             }
         }
         let was_in_force = |name: &Arc<str>| tenures.contains_key(name);
         for reader in rule.readers().iter().filter(|reader| reader.is_in_force() != was_in_force(&reader.name)) {
             match &reader.standing {
-                Standing::Out(why) => self.journal.replica(&reader.name, Some(why)),
-                Standing::Usable { .. } | Standing::Unsettled => self.journal.replica(&reader.name, None),
+                Standing::Out(why) => self.journal.replica(&reader.name, Some(why), matters),
+                Standing::Usable { .. } | Standing::Unsettled => self.journal.replica(&reader.name, None, matters),
             }
         }
         for reader in rule.readers() {

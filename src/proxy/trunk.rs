@@ -85,6 +85,8 @@ pub struct Trunk {
     /// It is on the flusher's list.
     dirty: Cell<bool>,
     wire: RefCell<Wire>,
+    /// The way to where it leads is another one now: it was moved, or is to be spoken to by TLS.
+    outdated: Cell<bool>,
     /// A reply is under way that is too large to be kept: better to begin on another trunk.
     congested: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -132,6 +134,7 @@ impl Trunk {
             speakers: RefCell::default(),
             dirty: Cell::new(false),
             wire: RefCell::default(),
+            outdated: Cell::new(false),
             congested: Cell::new(false),
             waker: RefCell::new(None),
             active: Cell::new(lanes.local.tick.get()),
@@ -156,6 +159,11 @@ impl Trunk {
         self.stage.get() == Stage::Open
     }
 
+    /// Nobody begins on it any more.
+    pub fn is_outdated(&self) -> bool {
+        self.outdated.get()
+    }
+
     /// Sessions should begin on another one.
     pub fn is_congested(&self) -> bool {
         self.congested.get()
@@ -163,7 +171,7 @@ impl Trunk {
 
     /// Is it one for sessions of this listener with this key?
     fn serves(&self, policy: &Arc<Policy>, key: &ConnectionKey, epoch: Epoch) -> bool {
-        self.epoch == epoch && Arc::ptr_eq(&self.policy, policy) && self.key == *key
+        self.epoch == epoch && !self.is_outdated() && Arc::ptr_eq(&self.policy, policy) && self.key == *key
     }
 
     /// Nothing holds up who begins on it.

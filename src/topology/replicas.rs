@@ -21,9 +21,8 @@
 //! One of them that says role:master is usable no more. While there is no primary it may be the next one: that too is unsettled until the
 //! election. Beside a primary it is a rival, and out.
 //!
-//! A tenure is one process at one place (`replicas/bond.rs`). It ends when another process answers to the name, or the name leads elsewhere,
-//! whatever that one says; and only where the primary that is elected is that very process at that place was it this replica that was
-//! promoted.
+//! A tenure is one process (`replicas/bond.rs`). It ends when another one answers to the name, whatever that one says; and only where the
+//! primary that is elected is that very process, where it was, was it this replica that was promoted.
 //!
 //! How far one is behind is told, not judged: each listener has a `max_lag` of its own.
 

@@ -28,6 +28,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(1);
 const ENDED_MAX: usize = 32;
 
 /// Where to connect to.
+#[derive(Clone)]
 pub struct Target {
     /// The epoch of the primary, or the tenure of the replica.
     pub epoch: Epoch,
@@ -115,6 +116,16 @@ impl Lanes {
                 route.reads.of_tenure(epoch).is_some_and(|replica| replica.tenure.phase() == Phase::Usable)
             }
         }
+    }
+
+    /// How to get there now: to the primary of this epoch, or to the replica of this tenure.
+    pub fn way_to(&self, epoch: Epoch) -> Option<Way> {
+        way(&self.route.borrow(), epoch).cloned()
+    }
+
+    /// Is this how to get there now?
+    pub fn leads(&self, way_of_then: &Way, epoch: Epoch) -> bool {
+        way(&self.route.borrow(), epoch) == Some(way_of_then)
     }
 
     /// When control last looked at it and found nothing wrong, in microseconds of [`Moment`].
@@ -315,6 +326,13 @@ impl Lanes {
         };
         // It becomes a line of the protocol.
         why.replace(|character: char| character.is_control(), " ")
+    }
+}
+
+fn way(route: &Route, epoch: Epoch) -> Option<&Way> {
+    match is_tenure(epoch) {
+        false => route.primary.as_ref().ok().filter(|_| route.epoch == epoch).map(|primary| &primary.way),
+        true => route.reads.of_tenure(epoch).map(|replica| &replica.way),
     }
 }
 

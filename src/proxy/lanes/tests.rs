@@ -26,6 +26,7 @@ fn lanes(published: Arc<Route>) -> (Lanes, watch::Sender<Arc<Route>>) {
         hints: mpsc::channel(1).0,
         held_bytes: Arc::default(),
         held: Arc::default(),
+        is_read: Arc::default(),
         first_byte: Arc::new(FirstByte::default()),
     };
     let local = Rc::new(Local::new(0, Arc::default(), Arc::default()));

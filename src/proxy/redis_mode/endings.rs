@@ -115,7 +115,7 @@ impl Dialogue {
         let left = match &self.upstream {
             Upstream::Live(live) => passed(live.epoch),
             Upstream::Shared(boarded) if boarded.draining.is_none() => passed(boarded.trunk.epoch),
-            Upstream::Connecting(connecting) => passed(connecting.epoch),
+            Upstream::Connecting(connecting) => passed(connecting.target.epoch),
             Upstream::None | Upstream::Parked | Upstream::Shared(_) | Upstream::Draining(_) => None,
         };
         if self.berth.as_ref().is_some_and(|berth| passed(berth.number()).is_some()) {

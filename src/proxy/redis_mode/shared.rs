@@ -66,7 +66,11 @@ impl Dialogue {
         }
         let Boarded { trunk, seat, .. } = boarded;
         let (pool, tick) = (&present.lanes.pool, present.lanes.local.tick.get());
-        let goes = || trunk.is_congested() || trunk.is_silent() && (pool.has_livelier(trunk) || pool.tells_busy(trunk, tick));
+        let goes = || {
+            trunk.is_congested()
+                || trunk.is_outdated()
+                || trunk.is_silent() && (pool.has_livelier(trunk) || pool.tells_busy(trunk, tick))
+        };
         if seat.in_flight.get() == 0 && goes() {
             self.get_off(present);
             return true;

@@ -10,13 +10,13 @@ use super::shared::Boarded;
 use super::{Dialogue, End, Present};
 use crate::conversation::{Conversation, Need};
 use crate::metrics::{CloseReason, HoldOutcome};
-use crate::proxy::lanes::Slot;
+use crate::proxy::lanes::{Slot, Target};
 use crate::proxy::policy::Admission;
 use crate::proxy::session::Verdict;
 use crate::proxy::tally::{OwnUpstream, Pinned};
 use crate::proxy::transport::Stream;
 use crate::proxy::trunk::{Entry, Spare};
-use crate::route::{Berth, Epoch, Moment, Passage};
+use crate::route::{Berth, Epoch, Moment, Passage, Way};
 
 /// A connect slot is kept until what was held is answered, or for this long, so that a new primary is not flattened by all that was held.
 const SLOT_FOR: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub(super) enum Upstream {
 type Attempt = Pin<Box<dyn Future<Output = io::Result<(Stream, Slot)>>>>;
 
 pub(super) struct Connecting {
-    pub(super) epoch: Epoch,
+    pub(super) target: Target,
     future: Attempt,
 }
 
@@ -50,6 +50,7 @@ pub(super) struct Connecting {
 pub struct Live {
     pub(super) stream: Stream,
     pub(super) epoch: Epoch,
+    way: Box<Way>,
     pub(super) counted: OwnUpstream,
     pub(super) slot: Option<Slot>,
     pub(super) since: Moment,
@@ -130,8 +131,8 @@ impl Dialogue {
                 Upstream::Connecting(connecting) => match connecting.future.as_mut().poll(cx) {
                     Poll::Pending => false,
                     Poll::Ready(connected) => {
-                        let epoch = connecting.epoch;
-                        self.connected(present, epoch, connected)?;
+                        let target = connecting.target.clone();
+                        self.connected(present, target, connected)?;
                         true
                     }
                 },
@@ -242,11 +243,11 @@ impl Dialogue {
         }
         let spare = if session_shares(present) { lanes.pool.take_spare(epoch) } else { None };
         if let Some(Spare { stream, counted, .. }) = spare {
-            self.go_live(present, epoch, stream, counted.taken(), None);
+            self.go_live(present, target, stream, counted.taken(), None);
             lanes.pump();
         } else {
-            let future = Box::pin(present.lanes.clone().connect(target.way, present.session.policy.clone()));
-            self.upstream = Upstream::Connecting(Connecting { epoch, future });
+            let future = Box::pin(present.lanes.clone().connect(target.way.clone(), present.session.policy.clone()));
+            self.upstream = Upstream::Connecting(Connecting { target, future });
         }
         true
     }
@@ -262,7 +263,7 @@ impl Dialogue {
         entry
     }
 
-    fn connected(&mut self, present: &Present<'_>, epoch: Epoch, connected: io::Result<(Stream, Slot)>) -> Result<(), End> {
+    fn connected(&mut self, present: &Present<'_>, target: Target, connected: io::Result<(Stream, Slot)>) -> Result<(), End> {
         self.upstream = Upstream::None;
         present.moves();
         match connected {
@@ -270,24 +271,26 @@ impl Dialogue {
             Ok(_) if self.client.peer_is_gone() || self.has_waited && self.client.peer_has_closed() => {
                 return Err(End::Closed(CloseReason::Client));
             }
-            Ok((stream, slot)) if present.lanes.still_grants(epoch) => {
+            Ok((stream, slot)) if present.lanes.still_grants(target.epoch) => {
                 let counted = present.session.tally.own_upstream();
-                self.go_live(present, epoch, stream, counted, Some(slot));
+                self.go_live(present, target, stream, counted, Some(slot));
             }
             Ok((stream, _)) => stream.abort(),
             Err(_) => {
                 self.has_waited = true;
-                present.lanes.could_not_connect(epoch);
+                present.lanes.could_not_connect(target.epoch);
             }
         }
         Ok(())
     }
 
     /// A connection of its own is there. Without a slot it is one that somebody else has given back.
-    fn go_live(&mut self, present: &Present<'_>, epoch: Epoch, stream: Stream, counted: OwnUpstream, slot: Option<Slot>) {
+    fn go_live(&mut self, present: &Present<'_>, target: Target, stream: Stream, counted: OwnUpstream, slot: Option<Slot>) {
+        let Target { epoch, way, .. } = target;
         self.upstream = Upstream::Live(Live {
             stream,
             epoch,
+            way: way.into(),
             counted,
             is_used: slot.is_none(),
             slot,
@@ -309,8 +312,9 @@ impl Dialogue {
         if let Upstream::Live(live) = std::mem::replace(&mut self.upstream, Upstream::None) {
             let tick = present.lanes.local.tick.get();
             let passage = present.lanes.passage(live.epoch, present.now());
-            if may_be_used && !live.is_deaf && passage == Passage::Open {
-                present.lanes.pool.give_back(live.stream, live.epoch, live.counted, tick);
+            let leads = || present.lanes.leads(&live.way, live.epoch);
+            if may_be_used && !live.is_deaf && passage == Passage::Open && leads() {
+                present.lanes.pool.give_back(live.stream, (live.epoch, *live.way), live.counted, tick);
             }
         }
     }

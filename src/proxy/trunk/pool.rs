@@ -50,6 +50,8 @@ pub struct Spare {
     pub stream: Stream,
     /// Where it leads to.
     pub epoch: Epoch,
+    /// And how.
+    way: Way,
     /// It counts as one that nobody uses.
     pub counted: SpareUpstream,
     tick: u32,
@@ -119,13 +121,13 @@ impl Pool {
         self.trunks.borrow_mut().retain(|other| !Rc::ptr_eq(other, trunk));
     }
 
-    /// A session needs this connection no longer. The fence was asked.
-    pub fn give_back(&self, mut stream: Stream, epoch: Epoch, counted: OwnUpstream, tick: u32) {
+    /// A session needs this connection no longer. The fence was asked, and that it is still the way there.
+    pub fn give_back(&self, mut stream: Stream, (epoch, way): (Epoch, Way), counted: OwnUpstream, tick: u32) {
         let mut spares = self.spares.borrow_mut();
         let has_room = spares.len() < SPARES_MAX && !self.distrusts.get();
         // At once: who it was, and its name, must not stand in the server's list of clients when the session has gone.
         if has_room && stream.send_now(RESET).is_ok_and(|taken| taken == RESET.len()) {
-            spares.push(Spare { stream, epoch, counted: counted.given_back(), tick });
+            spares.push(Spare { stream, epoch, way, counted: counted.given_back(), tick });
         }
     }
 
@@ -133,9 +135,13 @@ impl Pool {
     pub fn take_spare(&self, epoch: Epoch) -> Option<Spare> {
         let mut spares = self.spares.borrow_mut();
         for index in (0..spares.len()).rev() {
+            if spares[index].epoch != epoch {
+                // Of another replica, or of the primary in place of one: as good as new for those who go there.
+                continue;
+            }
             let mut said = [0; 32];
             match spares[index].stream.receive_now(&mut said) {
-                Ok(length) if said[..length] == *b"+RESET\r\n" && spares[index].epoch == epoch => {
+                Ok(length) if said[..length] == *b"+RESET\r\n" => {
                     let mut spare = spares.swap_remove(index);
                     // The server may have closed it since, as it does with all at once: that stands behind what it said.
                     let still_stands = spare.stream.receive_now(&mut said);
@@ -155,9 +161,10 @@ impl Pool {
         None
     }
 
-    /// What is not in force any more retires: what its server had said by now is passed on, and nothing more is written to it.
+    /// What is not in force any more retires, and nobody begins any more on what leads there by another way than the present one. What its server had said by now is passed on, and nothing more is written to it.
     pub fn retire(&self, lanes: &Lanes) {
-        self.spares.borrow_mut().retain(|spare| lanes.still_grants(spare.epoch));
+        self.spares.borrow_mut().retain(|spare| lanes.still_grants(spare.epoch) && lanes.leads(&spare.way, spare.epoch));
+        self.trunks.borrow().iter().for_each(|trunk| trunk.outdated.set(!lanes.leads(&trunk.way, trunk.epoch)));
         self.distrusts.set(false);
         self.refused.borrow_mut().clear();
         self.door.forget();

@@ -103,7 +103,8 @@ impl Pool {
         let matters =
             |trunk: &&Rc<Trunk>| trunk.is_silent() && (trunk.keeps_others_waiting() || !self.is_busy(trunk.epoch, tick));
         for silent in trunks.iter().filter(matters) {
-            let Some(other) = self.trunk(lanes, &silent.policy, silent.key.clone(), (silent.epoch, &silent.way)) else {
+            let Some(way) = lanes.way_to(silent.epoch) else { continue };
+            let Some(other) = self.trunk(lanes, &silent.policy, silent.key.clone(), (silent.epoch, &way)) else {
                 continue;
             };
             if other.outlives(silent) {

@@ -5,8 +5,7 @@ use crate::route::{Endpoint, Way};
 use crate::topology::election::Backend;
 use crate::topology::facts::Id;
 
-/// The process that a replica was when its tenure began, and where. Renewed certificates break no bond: the process is the same one, and it
-/// is still checked.
+/// The process that a replica was when its tenure began, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bond {
     process: Option<Id>,
@@ -25,17 +24,22 @@ impl Bond {
         self.place = self.place.take().or_else(|| way.map(place));
     }
 
-    /// Another process answers as this backend now, or it does so elsewhere. Who tells nothing breaks nothing.
+    /// Another process answers as this backend now. The same one may do so elsewhere, as where a host has an IPv4 and an IPv6 address; only of
+    /// a server that does not tell its `run_id` the place is all that is known. Who tells nothing breaks nothing.
     pub(super) fn is_broken(&self, backend: &Backend, way: Option<&Way>) -> bool {
-        let is_elsewhere = |(known, now): (&(Endpoint, bool), _)| *known != now;
-        backend.health.facts().is_some() && process(backend) != self.process.as_ref()
-            || self.place.as_ref().zip(way.map(place)).is_some_and(is_elsewhere)
+        if backend.health.facts().is_none() {
+            return false;
+        }
+        match (&self.process, process(backend)) {
+            (None, None) => self.place.as_ref().zip(way.map(place)).is_some_and(|(known, now)| *known != now),
+            (known, now) => known.as_ref() != now,
+        }
     }
 
-    /// It is known to hold.
+    /// The same process, at the same place: both are known.
     pub(super) fn holds(&self, backend: &Backend, way: Option<&Way>) -> bool {
-        let is_known = backend.health.facts().is_some() && self.place.is_some() && way.is_some();
-        is_known && !self.is_broken(backend, way)
+        let is_same_process = backend.health.facts().is_some() && self.process.as_ref() == process(backend);
+        is_same_process && self.place.is_some() && self.place == way.map(place)
     }
 }
 

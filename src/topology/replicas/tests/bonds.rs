@@ -1,4 +1,4 @@
-//! A tenure is one process at one place.
+//! A tenure is one process, wherever the name leads.
 
 use super::*;
 
@@ -27,11 +27,20 @@ fn a_tenure_ends_when_another_process_answers_to_the_name_however_well_that_one_
 }
 
 #[test]
-fn a_tenure_ends_when_the_name_leads_elsewhere_and_not_before_that_is_known() {
+fn a_tenure_goes_on_where_the_same_process_answers_elsewhere() {
+    let mut world = World::family();
+    let before = world.reader("b").ordinal;
+    world.ways.insert("b", way(22));
+    world.hears("b", &replica("b", "x", 100));
+    assert_eq!((world.usable(), world.reader("b").ordinal), (vec!["b", "c"], before));
+}
+
+#[test]
+fn of_who_does_not_tell_its_run_id_a_tenure_ends_when_the_name_leads_elsewhere_and_not_before_that_is_known() {
     let mut world = World::unknown();
     world.ways.remove("b");
     world.hears("a", &master("a", "x", 100));
-    world.hears("b", &replica("b", "x", 100));
+    world.hears("b", &Outcome::Facts(Box::new(Facts { run_id: None, ..facts("b", Role::Replica, "x", 100) })));
     world.hears("c", &replica("c", "x", 100));
     let before = world.reader("b").ordinal;
     world.ways.insert("b", way(2));
