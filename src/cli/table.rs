@@ -46,8 +46,16 @@ fn concerns(status: &Status) -> Vec<String> {
                 Some(primary) => format!("make {them} of {primary}, or settle it"),
                 None => "settle it".into(),
             };
+            // Sentinel reconfigures what it does not name, ten seconds after a failover.
+            let sentinel = group.sentinel.as_ref().and_then(|word| word.backend.as_ref());
+            let todo = match sentinel {
+                Some(named) if group.primary.as_ref() == Some(named) => {
+                    format!("Sentinel makes {them} within seconds, if it is the one before {named}; if it lasts, {settle}")
+                }
+                _ => settle,
+            };
             concerns.push(format!(
-                "CONFLICT in {name}: {rivals} {say} role:master without proof; {settle}: mainstay elect {name} BACKEND"
+                "CONFLICT in {name}: {rivals} {say} role:master without proof; {todo}: mainstay elect {name} BACKEND"
             ));
         }
         if group.primary.is_none() {

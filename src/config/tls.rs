@@ -155,7 +155,8 @@ fn pem(section: &Section<'_>, key: &str, outside: &Outside<'_>) -> Option<Writte
             Some(Written { value: Pem { path, text: text.into() }, place: written.place })
         }
         Err(wrong) => {
-            section.walk.fault(&written.place, wrong, right);
+            // It is no secret, and a relative one starts at the folder of the configuration.
+            section.walk.fault(&written.place, format!("{wrong} ({})", path.display()), right);
             None
         }
     }

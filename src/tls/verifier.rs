@@ -135,7 +135,9 @@ impl Trust {
             C::UnknownIssuer => {
                 format!("shows {subject}, signed by {}, and that is not {}", certificate.issuer(), self.name)
             }
-            _ if certificate.is_old() => format!("shows {subject} of an old kind (X.509 before version 3); issue a new one"),
+            _ if certificate.is_old() => format!(
+                "shows {subject} of an old kind (X.509 before version 3); issue one with extensions, as `openssl x509 -req -extfile` does"
+            ),
             why => format!("shows {subject}, which cannot be trusted: {why}"),
         })
     }

@@ -184,6 +184,12 @@ pub fn choose(ballot: &Ballot<'_>) -> Verdict {
 
 /// The rules above without 3b. Over a present primary they find a proven successor.
 pub fn by_facts(ballot: &Ballot<'_>) -> Verdict {
+    if ballot.backends.is_empty() {
+        return Verdict::Nobody(
+            Empty::Unproved,
+            "no backend is known: none is configured, and no Sentinel has told of one".into(),
+        );
+    }
     // Rule 1.
     if ballot.present.is_none() && !ballot.round_done {
         let waiting = names(ballot.backends.iter().filter(|backend| !backend.health.heard));

@@ -152,7 +152,7 @@ impl Ballot<'_> {
             Verdict::Elect(place, rule, _) if stands(place, rule) && self.window_over => verdict,
             Verdict::Elect(place, rule, _) => {
                 let then = if stands(place, rule) {
-                    "it waits for the end of the hold window"
+                    "it waits until they agree, or for the end of the hold window"
                 } else {
                     "without proof it is not served against that"
                 };

@@ -1,5 +1,6 @@
 //! What no peer of good will sends: it ends that connection, and nothing else.
 
+use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -65,4 +66,63 @@ async fn send_in_pieces(mut to: TcpStream, bytes: &[u8], length: usize) {
         tokio::task::yield_now().await;
     }
     send(to, Vec::new()).await;
+}
+
+/// What a client says first.
+async fn hello() -> Vec<u8> {
+    use tokio::io::AsyncReadExt;
+    let (connector, _) = pair();
+    let (mut peer, socket) = sockets().await;
+    let read = async {
+        let mut bytes = vec![0; 4096];
+        let length = peer.read(&mut bytes).await.expect("a hello");
+        drop(peer);
+        bytes.truncate(length);
+        bytes
+    };
+    let (_, bytes) = tokio::join!(connector.connect(socket), read);
+    bytes
+}
+
+/// A hello with some of its bytes changed, records put between and parts left out, in pieces.
+fn mutation() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
+    prop::collection::vec((any::<prop::sample::Index>(), 0..5_u8, any::<u8>()), 0..12)
+}
+
+fn mutated(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
+    for (place, kind, value) in changes {
+        let at = place.index(bytes.len().max(1)).min(bytes.len());
+        match kind {
+            0 if at < bytes.len() => bytes[at] = *value,
+            1 => drop(bytes.splice(at..at, record(20 + value % 5, &[*value; 3]))),
+            2 => drop(bytes.splice(at..at, record(22, &[*value, 0, *value, 9]))),
+            3 => bytes.truncate(at),
+            // The same in two records.
+            _ => {
+                if let Some(rest) = bytes.get(5..).filter(|rest| rest.len() > 2).map(<[u8]>::to_vec) {
+                    let (first, second) = rest.split_at(1 + place.index(rest.len() - 1));
+                    bytes = [record(22, first), record(22, second)].concat();
+                }
+            }
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_hello_whatever_has_become_of_it_ends_more_than_its_connection(changes in mutation(), piece in 1..600_usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let bytes = mutated(hello().await, &changes);
+            let (_, acceptor) = pair();
+            let (peer, socket) = sockets().await;
+            let (_, ()) = tokio::join!(acceptor.accept(socket), send_in_pieces(peer, &bytes, piece));
+            let (connector, _) = pair();
+            let (peer, socket) = sockets().await;
+            let (_, ()) = tokio::join!(connector.connect(socket), send_in_pieces(peer, &bytes, piece));
+        });
+    }
 }
