@@ -61,7 +61,8 @@ bench: ## the tables of the README: throughput, latency, memory of idle sessions
 	@.ci/install bench
 	cargo build --release --locked
 	@$(more_descriptors); for bench in throughput idle failover; do cargo bench --locked --bench $$bench; done; \
-	for kind in --shared --latency --hints; do cargo bench --locked --bench throughput -- $$kind; done
+	for kind in --shared --latency --hints "--tls clients" "--tls backends"; do \
+	cargo bench --locked --bench throughput -- $$kind; done
 
 # RUNS: how often each way. WAYS: "direct tcp redis shared"; what is left out is taken from the last time. SUITE: redis or valkey.
 # UNITS: only these units of the suite, such as "unit/multi unit/type/list". SOURCE: an unpacked source of the suite.

@@ -211,6 +211,9 @@ impl Outcome {
             Self::Facts(_) => return None,
             Self::Loading => "is loading its data set".into(),
             Self::Busy => "is busy with a long script or module command; alive".into(),
+            Self::AuthRefused(said) if said.starts_with("NOAUTH") => {
+                "wants a password; set password_env or password_file in its group".into()
+            }
             Self::AuthRefused(said) => format!("refuses the group's username or password: {said}"),
             Self::NotPermitted(said) => format!("does not let the group's user run INFO: {said}; grant it +info"),
             Self::Refused => "refuses connections; is it running there?".into(),
