@@ -256,9 +256,9 @@ mod tests {
     fn a_name_with_a_nul_may_be_that_of_anything() {
         let kind = |request: &[u8]| Commands::shipped().look_up_request(request).expect("it has a name").kind;
         for request in [
-            &b"*2\r\n$7\r\nDEBUG\01\r\n$1\r\n0\r\n"[..],
-            b"*3\r\n$6\r\nSCRIPT\r\n$7\r\ndebug\01\r\n$3\r\nyes\r\n",
-            b"*3\r\n$6\r\nSCRIPT\r\n$90000\r\ndebug\0111",
+            &b"*2\r\n$7\r\nDEBUG\0x\r\n$1\r\n0\r\n"[..],
+            b"*3\r\n$6\r\nSCRIPT\r\n$7\r\ndebug\0x\r\n$3\r\nyes\r\n",
+            b"*3\r\n$6\r\nSCRIPT\r\n$90000\r\ndebug\0xxx",
         ] {
             assert_eq!(kind(request), Kind::Opaque, "{}", request.escape_ascii());
         }
