@@ -89,7 +89,7 @@ pub struct Names {
 
 impl Names {
     /// None yet. Asked every `interval`, and at once when somebody says [`Names::again`], but then not more often than every
-    /// `fast_interval` or [`SHORTEST`].
+    /// `fast_interval` or 250 ms.
     pub fn new(interval: Duration, fast_interval: Duration) -> Self {
         let ask_host: Ask<HostAddress> = Arc::new(|name| boxed(addresses_of(name)));
         Self::asking(interval, fast_interval, ask_host, Arc::new(|name| boxed(service::targets_of(name))))

@@ -6,7 +6,7 @@
 //! 2. Each that answered lately has one vote: the master that it names, at the config epoch that it gives. Sentinel raises that epoch with
 //!    each failover, and the higher one wins among them (Redis' Sentinel documentation, "Configuration epochs").
 //! 3. A majority that names one backend at the highest epoch seen is the *word*.
-//! 4. Where the highest epoch has no majority (yet), a change is under way, for [`CHANGE_TAKES_MAX`] at most: then those that are ahead are
+//! 4. Where the highest epoch has no majority (yet), a change is under way, for ten seconds at most: then those that are ahead are
 //!    odd ones, and the majority behind them has the word.
 //! 5. A majority at a lower epoch than one ever had before is old news, unless all that are known say it: then they were set up anew.
 //!    What follows from the word is decided in `word.rs`.
