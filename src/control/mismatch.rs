@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::wire::{Fault, Wire};
-use crate::route::{Endpoint, Way};
+use super::wire::Fault;
+use crate::route::Endpoint;
 use crate::topology::Outcome;
 
 /// A question that only TLS answers: a ClientHello (RFC 5246, section 7.4.1.2) without extensions, for which any answer will do.
@@ -26,18 +26,6 @@ pub(super) fn speaks_plain(said: Option<&str>) -> Outcome {
     Outcome::TlsMismatch(format!("does not speak TLS there{said}; give its TLS port, or leave out [group.tls]"))
 }
 
-/// Connects within so long. Where a handshake stays unanswered for half of it, a server in plain is looked for meanwhile.
-pub(super) async fn connect(way: Way, within: Duration) -> Result<Wire, Fault> {
-    let (endpoint, by_tls) = (way.endpoint.clone(), way.tls.is_some());
-    let connecting = async {
-        tokio::select! {
-            connected = Wire::connect(way) => connected,
-            fault = turns_out_plain(&endpoint, within / 2), if by_tls => Err(fault),
-        }
-    };
-    timeout(within, connecting).await.unwrap_or(Err(Fault::Backend(Outcome::Silent)))
-}
-
 /// Does TLS answer there? Has no time limit of its own.
 pub(super) async fn does_tls(endpoint: &Endpoint) -> bool {
     // A handshake, or an alert.
@@ -45,7 +33,7 @@ pub(super) async fn does_tls(endpoint: &Endpoint) -> bool {
 }
 
 /// When a handshake has gone unanswered for so long: is it plain Redis that is waiting there? Otherwise never ends.
-async fn turns_out_plain(endpoint: &Endpoint, patience: Duration) -> Fault {
+pub(super) async fn turns_out_plain(endpoint: &Endpoint, patience: Duration) -> Fault {
     sleep(patience).await;
     if matches!(first_byte(endpoint, b"PING\r\n").await, Some(b'+' | b'-')) {
         return Fault::Backend(speaks_plain(None));

@@ -231,7 +231,14 @@ impl Probe {
         let mut fault = None;
         for endpoint in endpoints {
             *tried = Some(endpoint.clone());
-            match mismatch::connect(Way { endpoint, tls: tls.clone() }, share).await {
+            let connecting = async {
+                tokio::select! {
+                    connected = Wire::connect(Way { endpoint: endpoint.clone(), tls: tls.clone() }) => connected,
+                    fault = mismatch::turns_out_plain(&endpoint, share / 2), if tls.is_some() => Err(fault),
+                }
+            };
+            let connected = timeout(share, connecting).await;
+            match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
                     let outcome = match self.ask_new(&mut wire, old_style).await {
                         Err(Fault::Closed) if tls.is_none() => return self.closed_in_plain(&wire.way.endpoint).await,

@@ -257,7 +257,7 @@ impl Ballot<'_> {
         Verdict::Nobody(Empty::Tie, why)
     }
 
-    fn stays(&self, place: usize) -> Verdict {
+    pub(super) fn stays(&self, place: usize) -> Verdict {
         Verdict::Elect(place, Rule::Present, format!("{} is the present primary", self.describe(place)))
     }
 

@@ -113,20 +113,20 @@ impl Ballot<'_> {
 
     /// The named one can be elected.
     fn serve(&self, place: usize, named: &Named, verdict: Verdict) -> Verdict {
-        let disputes = match verdict {
-            Verdict::Elect(elected, ..) if elected == place || self.same_process(elected, place) => return verdict,
-            _ if self.window_over => None,
-            Verdict::Elect(elected, rule, _) if self.stands_by_proof(elected, rule) => {
-                Some(format!("{} provably continues", self.describe(elected)))
-            }
-            Verdict::Elect(..) | Verdict::Nobody(..) if self.is_news(named) => None,
-            Verdict::Elect(..) | Verdict::Nobody(..) => {
-                self.opponent(place).map(|opponent| format!("{} continues", self.describe(opponent)))
-            }
-        };
-        match disputes {
-            Some(opponent) => Verdict::Nobody(Empty::Disputed, format!("{opponent} the last primary, but {named}")),
-            None => Verdict::Elect(place, Rule::Sentinel, named.to_string()),
+        match verdict {
+            Verdict::Elect(elected, ..) if elected == place || self.same_process(elected, place) => verdict,
+            Verdict::Elect(elected, rule, _) if self.stands_by_proof(elected, rule) && !self.window_over => Verdict::Nobody(
+                Empty::Disputed,
+                format!("{} provably continues the last primary, but {named}", self.describe(elected)),
+            ),
+            _ if !self.window_over && !self.is_news(named) && self.opponent(place).is_some() => Verdict::Nobody(
+                Empty::Disputed,
+                format!(
+                    "{} continues the last primary, but {named}",
+                    self.opponent(place).map_or_else(String::new, |it| self.describe(it))
+                ),
+            ),
+            Verdict::Elect(..) | Verdict::Nobody(..) => Verdict::Elect(place, Rule::Sentinel, named.to_string()),
         }
     }
 

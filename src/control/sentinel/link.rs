@@ -56,7 +56,14 @@ impl Link {
         let share = patience / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
         let mut fault = None;
         for endpoint in endpoints {
-            match mismatch::connect(Way { endpoint, tls: tls.clone() }, share).await {
+            let connecting = async {
+                tokio::select! {
+                    connected = Wire::connect(Way { endpoint: endpoint.clone(), tls: tls.clone() }) => connected,
+                    fault = mismatch::turns_out_plain(&endpoint, share / 2), if tls.is_some() => Err(fault),
+                }
+            };
+            let connected = timeout(share, connecting).await;
+            match connected.unwrap_or(Err(Fault::Backend(Outcome::Silent))) {
                 Ok(mut wire) => {
                     let greeted = greet(&mut wire, manner).await;
                     return greeted.map(|()| wire).map_err(|fault| explain(fault, patience));
